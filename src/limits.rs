@@ -1,0 +1,34 @@
+//! Every fixed bound of the gateway: its unit and its reason. What users may change is in `config`, with the same care.
+
+use std::time::Duration;
+
+/// Bytes of a compact token before anything of it is decoded. monday's are below 1 KiB (RFC 8725, section 2.4: bound the work).
+pub const TOKEN_BYTES: usize = 8 * 1024;
+/// How deep the JSON of a token may nest.
+pub const JSON_DEPTH: usize = 16;
+/// Bytes of an HMAC secret below which it is refused (RFC 7518, section 3.2: at least the hash's size).
+pub const SECRET_BYTES_MIN: usize = 32;
+/// Bytes of a body that is read whole and sent on with its head in one write.
+pub const COLLECTED_BODY: u64 = 64 * 1024;
+/// Bytes of a webhook challenge that the gateway answers by itself.
+pub const CHALLENGE_BYTES: usize = 4 * 1024;
+/// Bytes of chunk extensions and of trailers in one message (RFC 9112, section 7.1.1: bound them).
+pub const CHUNK_OVERHEAD: usize = 16 * 1024;
+/// Bytes of a connection's read and write buffers inside hyper.
+pub const CONNECTION_BUFFER: usize = 64 * 1024;
+/// Lifetime of a token that the gateway signs for a backend (`resign`).
+pub const RESIGNED_LIFETIME: Duration = Duration::from_secs(300);
+/// How often a worker looks at its deadlines: their precision.
+pub const TICK: Duration = Duration::from_millis(100);
+/// Idle time after which a connection gives its HTTP buffers back.
+pub const PARK_AFTER: Duration = Duration::from_secs(1);
+/// Handshakes that one worker carries on at once.
+pub const HANDSHAKES: usize = 256;
+/// Connections accepted and not yet taken by their worker.
+pub const ACCEPT_QUEUE: usize = 1024;
+/// Interim (1xx) answers of a backend to one request.
+pub const INTERIM_ANSWERS: u32 = 16;
+/// Bytes of an access log buffer that is handed to the writer.
+pub const LOG_BUFFER: usize = 64 * 1024;
+/// Access log buffers that wait for the writer; beyond them lines are dropped and counted.
+pub const LOG_QUEUE: usize = 64;

@@ -1,0 +1,3 @@
+//! The way of a request, one file a step. Each step takes what the step before it returned.
+
+pub(crate) mod refusal;

@@ -1,0 +1,49 @@
+//! A value that is never printed: signing secrets, keys, tokens.
+//! Its bytes leave only through `expose`, so that a search for that word finds every use. Wiped when dropped.
+
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+/// Secret bytes. `Debug` shows their number at most; there is no `Display`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Zeroizing<Vec<u8>>);
+
+impl Secret {
+    /// Takes over the bytes.
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
+        Self(Zeroizing::new(bytes.into()))
+    }
+
+    /// The bytes, for the code that signs, verifies or sends them.
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// How many bytes.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is nothing to keep.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Secret({} bytes)", self.0.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_no_byte_of_the_value() {
+        let shown = format!("{:?}", Secret::new("hunter2-hunter2"));
+        assert_eq!(shown, "Secret(15 bytes)");
+    }
+}
