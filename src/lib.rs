@@ -7,6 +7,7 @@ mod config;
 
 mod monday;
 
+mod headers;
 mod jwt;
 
 mod clock;

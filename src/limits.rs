@@ -14,6 +14,8 @@ pub const COLLECTED_BODY: u64 = 64 * 1024;
 pub const CHALLENGE_BYTES: usize = 4 * 1024;
 /// Bytes of chunk extensions and of trailers in one message (RFC 9112, section 7.1.1: bound them).
 pub const CHUNK_OVERHEAD: usize = 16 * 1024;
+/// Bytes that are still read and thrown away after a request was refused, so that the client reads the answer before a reset.
+pub const DRAINED: usize = 64 * 1024;
 /// Bytes of a connection's read and write buffers inside hyper.
 pub const CONNECTION_BUFFER: usize = 64 * 1024;
 /// Lifetime of a token that the gateway signs for a backend (`resign`).
