@@ -1,3 +1,5 @@
 //! The way of a request, one file a step. Each step takes what the step before it returned.
 
+pub(crate) mod cors;
 pub(crate) mod refusal;
+pub(crate) mod reply;
