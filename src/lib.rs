@@ -14,5 +14,6 @@ mod jwt;
 mod pages;
 
 mod clock;
+mod json;
 mod limits;
 mod secret;

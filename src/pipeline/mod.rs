@@ -3,3 +3,4 @@
 pub(crate) mod cors;
 pub(crate) mod refusal;
 pub(crate) mod reply;
+pub(crate) mod verify;
