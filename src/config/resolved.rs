@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
 
+pub use crate::monday::app_keys::Audience;
 use crate::monday::kinds::Kind;
 use crate::secret::Secret;
 
@@ -171,17 +172,6 @@ pub struct App {
     pub audience: Audience,
     /// Seconds of tolerance for `exp`, `nbf` and `iat`.
     pub leeway: Duration,
-}
-
-/// `apps.NAME.audience`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Audience {
-    /// Not compared.
-    Off,
-    /// Scheme, host and port must be those of a `public_url` (default).
-    Origin,
-    /// Also the path must be the request's, without query and trailing slash.
-    Exact,
 }
 
 /// `[upstreams.NAME]`.

@@ -1,0 +1,3 @@
+//! What a person types: one file a command. Each has its arguments and `run`, which returns the exit code.
+
+pub(crate) mod cert;
