@@ -158,7 +158,7 @@ mod tests {
                 Origin::AnySubdomain(".cdn.example.com".into()),
             ],
             headers: vec![HeaderName::from_static("x-trace"), CONTENT_TYPE],
-            max_age: Duration::from_secs(600),
+            max_age: Duration::from_mins(10),
         })
     }
 
