@@ -16,7 +16,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Map, Value, json};
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::gateway::readiness::Readiness;
 use crate::telemetry::metrics::Metrics;
@@ -64,11 +64,7 @@ pub(crate) async fn serve(
         while let Ok(place) = Arc::clone(&places).acquire_owned().await {
             match listener.accept().await {
                 Ok((stream, _peer)) => {
-                    let shown = shown.clone();
-                    tokio::spawn(async move {
-                        answer(stream, shown).await;
-                        drop(place);
-                    });
+                    tokio::spawn(answer(stream, shown.clone(), place));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "the admin listener cannot accept");
@@ -84,8 +80,8 @@ pub(crate) async fn serve(
     Ok(())
 }
 
-/// One connection, which is one request.
-async fn answer(stream: TcpStream, shown: Shown) {
+/// One connection, which is one request. It gives its place back at the end.
+async fn answer(stream: TcpStream, shown: Shown, place: OwnedSemaphorePermit) {
     let service = service_fn(|request| {
         let response = respond(&request, &shown);
         async move { Ok::<_, Infallible>(response) }
@@ -101,6 +97,7 @@ async fn answer(stream: TcpStream, shown: Shown) {
         Ok(Err(error)) => tracing::debug!(%error, "an admin connection broke"),
         Err(_elapsed) => tracing::debug!("an admin connection took too long"),
     }
+    drop(place);
 }
 
 /// The answer to one request.

@@ -10,9 +10,6 @@ use std::time::Duration;
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    /// A counter that begins.
-    pub(super) const ZERO: Self = Self(AtomicU64::new(0));
-
     /// Adds `n`. Only the shard's own worker may call it: a second writer's additions could be lost.
     #[inline]
     pub fn add(&self, n: u64) {
@@ -124,7 +121,7 @@ pub const BOUNDS: [Duration; 15] = [
     Duration::from_millis(2500),
     Duration::from_secs(10),
     Duration::from_secs(30),
-    Duration::from_secs(60),
+    Duration::from_mins(1),
 ];
 
 /// Durations by bucket. One thread writes; any thread reads.

@@ -11,7 +11,7 @@ use prometheus::proto::{self, LabelPair, Metric, MetricFamily, MetricType};
 use crate::telemetry::counters::{BOUNDS, Counter, Distribution, PerWorker};
 use crate::telemetry::metrics::Counted;
 use crate::telemetry::process;
-use crate::telemetry::shards::{Protocol, RouteCounters};
+use crate::telemetry::shards::{AppCounters, ProcessCounters, Protocol, RouteCounters};
 
 /// What the registry asks.
 pub(super) struct Scrape(pub(super) Arc<Counted>);
@@ -226,7 +226,7 @@ fn apps(counted: &Counted) -> [Family; 1] {
             let results = counted.tables.results.iter();
             results.map(move |result| (kind, result))
         });
-        let numbers = sums(shards.iter().map(|shard| shard.verifications()));
+        let numbers = sums(shards.iter().map(AppCounters::verifications));
         for ((kind, result), number) in cells.zip(numbers).filter(|(_, number)| *number > 0) {
             family.number(
                 &[("app", &app), ("kind", kind), ("result", result)],
@@ -310,7 +310,7 @@ fn happenings(counted: &Counted) -> [Family; 6] {
         "Headers left out: a value that does not fit, or a name with a character outside [A-Za-z0-9-] (odd_name).",
     );
     let names = counted.tables.headers.iter().copied().chain(["odd_name"]);
-    for (header, number) in names.zip(sums(counted.process.iter().map(|shard| shard.headers()))) {
+    for (header, number) in names.zip(sums(counted.process.iter().map(ProcessCounters::headers))) {
         omitted.number(&[("header", header)], float(number));
     }
     let mut dropped = Family::counter(

@@ -66,7 +66,8 @@ pub(super) struct Named<T> {
 impl<T> Default for Named<T> {
     fn default() -> Self {
         Self {
-            shards: Default::default(),
+            #[expect(clippy::disallowed_types, reason = "as above")]
+            shards: Mutex::default(),
         }
     }
 }
@@ -119,7 +120,6 @@ pub(super) struct Counted {
 
 impl Counted {
     /// The servers by upstream and name.
-    #[expect(clippy::type_complexity, reason = "one map, in one place")]
     fn servers(&self) -> MutexGuard<'_, BTreeMap<ServerName, Weak<Health>>> {
         self.servers.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -159,6 +159,7 @@ impl Metrics {
             lines_dropped: Arc::default(),
             panics: Tally::default(),
             reloads: Reloads::default(),
+            #[expect(clippy::disallowed_types, reason = "as above")]
             servers: Mutex::default(),
         });
         let registry = Registry::new();

@@ -128,7 +128,7 @@ impl RouteCounters {
             .checked_sub(1)
             .and_then(|index| self.classes.get(index));
         let counter = class.map_or(Some(&self.other), |class| {
-            let codes = class.get_or_init(|| Box::new([const { Counter::ZERO }; 100]));
+            let codes = class.get_or_init(|| Box::new(std::array::from_fn(|_| Counter::default())));
             codes.get(usize::from(code % 100))
         });
         if let Some(counter) = counter {

@@ -10,6 +10,7 @@ mod writer;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,6 +25,8 @@ use crate::telemetry::counters::Tally;
 
 /// How long [`AccessLog::finish`] waits for the writer: a reader that stopped reading must not keep the process alive.
 const FINISH_WITHIN: Duration = Duration::from_secs(5);
+/// Rights of a new file: it names accounts and users, which are not for everybody on the machine.
+const FILE_MODE: u32 = 0o640;
 /// Empty buffers that a worker keeps.
 const SPARE_BUFFERS: usize = 4;
 /// Room beyond the limit, so that the line that passes it does not make the buffer grow.
@@ -101,7 +104,7 @@ impl AccessLog {
             Destination::Off => {}
             // a file of its own: std's would hold back what has no line end yet
             Destination::Stdout => {
-                log.run(File::from(io::stdout().as_fd().try_clone_to_owned()?), None)?
+                log.run(File::from(io::stdout().as_fd().try_clone_to_owned()?), None)?;
             }
             Destination::File(path) => log.run(open(path)?, Some(path.clone()))?,
         }
@@ -193,7 +196,11 @@ impl Drop for AccessLog {
 
 /// Opens a log file for appending.
 fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).open(path)
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(FILE_MODE)
+        .open(path)
 }
 
 /// One worker's lines. What is left is handed over when it is dropped.

@@ -108,7 +108,7 @@ impl Writer {
                 self.torn = false;
             }
             Err(error) => {
-                tracing::error!(path = %path.display(), %error, "cannot open the access log again")
+                tracing::error!(path = %path.display(), %error, "cannot open the access log again");
             }
         }
     }
@@ -153,7 +153,7 @@ impl Writer {
     /// As `write_all`, but says how far it came.
     fn push(&mut self, bytes: &[u8]) -> Result<(), (usize, io::Error)> {
         let mut written = 0;
-        let mut stuck_since = None;
+        let mut stuck_since: Option<Instant> = None;
         while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
             match self.file.write(rest) {
                 Ok(0) => return Err((written, ErrorKind::WriteZero.into())),
@@ -162,10 +162,11 @@ impl Writer {
                     stuck_since = None;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    if stuck_since.get_or_insert_with(Instant::now).elapsed() > WOULD_BLOCK_FOR {
-                        return Err((written, error));
-                    }
+                Err(error)
+                    if error.kind() == ErrorKind::WouldBlock
+                        && stuck_since.get_or_insert_with(Instant::now).elapsed()
+                            < WOULD_BLOCK_FOR =>
+                {
                     std::thread::park_timeout(WOULD_BLOCK_POLL);
                 }
                 Err(error) => return Err((written, error)),
