@@ -3,6 +3,8 @@
 
 mod commands;
 
+mod gateway;
+
 mod pipeline;
 
 mod config;
@@ -18,3 +20,15 @@ mod clock;
 mod json;
 mod limits;
 mod secret;
+mod telemetry;
+
+/// What `benches/` measures; not for other programs.
+#[doc(hidden)]
+pub mod measured {
+    pub use crate::telemetry::access_log::{AccessLog, Bounds, Destination, Format, Lines, Record};
+    pub use crate::telemetry::counters::{BOUNDS, Counter, Distribution, Gauge, Health, Histogram, PerWorker, Tally};
+    pub use crate::telemetry::metrics::{
+        AppCounters, BuildInfo, Handshake, Metrics, NO_ROUTE, ProcessCounters, Protocol, RouteCounters, Tables,
+        TlsVersion, UpstreamCounters,
+    };
+}

@@ -1,0 +1,4 @@
+//! A running gateway.
+
+pub(crate) mod admin;
+pub(crate) mod readiness;
