@@ -52,6 +52,22 @@ pub(crate) const X_MONDAY_USER_ID: HeaderName = HeaderName::from_static("x-monda
 /// `X-Monday-User-Kind`.
 pub(crate) const X_MONDAY_USER_KIND: HeaderName = HeaderName::from_static("x-monday-user-kind");
 
+/// Injected headers whose value can be missing or not fit, as metrics number them. Those of `inject.headers` count as odd.
+pub(crate) const OMITTABLE: [&str; 7] = [
+    "x-monday-api-key",
+    "x-monday-back-to-url",
+    "x-monday-user-kind",
+    "x-monday-account-slug",
+    "x-monday-claims",
+    "x-monday-account-id",
+    "x-monday-user-id",
+];
+
+/// A header's place in [`OMITTABLE`].
+pub(crate) fn omittable_index(name: &HeaderName) -> Option<usize> {
+    OMITTABLE.iter().position(|known| *known == name.as_str())
+}
+
 /// What becomes of a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {

@@ -8,6 +8,9 @@ mod gateway;
 mod pipeline;
 
 mod config;
+mod snapshot;
+
+mod upstream;
 
 mod monday;
 mod tls;
@@ -17,10 +20,18 @@ mod jwt;
 mod pages;
 
 mod clock;
+mod deadline;
 mod json;
 mod limits;
 mod secret;
 mod telemetry;
+
+use std::process::ExitCode;
+
+/// The program: reads its arguments, runs the command that they name, and returns its exit code.
+pub fn main() -> ExitCode {
+    commands::main()
+}
 
 /// What `benches/` measures; not for other programs.
 #[doc(hidden)]

@@ -48,6 +48,16 @@ pub(crate) enum Protocol {
     Http2,
 }
 
+impl Protocol {
+    /// The log's name.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Http1 => "HTTP/1.1",
+            Self::Http2 => "HTTP/2",
+        }
+    }
+}
+
 /// How a connection is protected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Secure {
@@ -64,6 +74,15 @@ pub(crate) enum Secure {
 pub(crate) struct ClientCertificate(());
 
 impl Secure {
+    /// The log's name of the version.
+    pub(crate) fn label(self) -> Option<&'static str> {
+        match self {
+            Self::Plain => None,
+            Self::Tls1_2 => Some("TLSv1.2"),
+            Self::Tls1_3 => Some("TLSv1.3"),
+        }
+    }
+
     /// Whether it is TLS.
     pub(crate) fn is_tls(self) -> bool {
         match self {

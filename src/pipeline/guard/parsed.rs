@@ -71,6 +71,11 @@ impl<B> Clean<B> {
         &self.request
     }
 
+    /// The request's body, for a step that reads it.
+    pub(crate) fn body_mut(&mut self) -> &mut B {
+        self.request.body_mut()
+    }
+
     /// The request, given away.
     pub(crate) fn into_request(self) -> Request<B> {
         self.request

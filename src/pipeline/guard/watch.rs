@@ -55,6 +55,10 @@ pub(crate) struct Watch {
     expired: Cell<bool>,
     /// Answer to the handshake under way.
     upgrade: Cell<Option<UpgradeOutcome>>,
+    /// Requests whose answers have ended.
+    answers: Cell<u64>,
+    /// The client does not take what is written.
+    blocked: Cell<bool>,
     /// Of the last read that found nothing.
     waker: RefCell<Option<Waker>>,
 }
@@ -113,6 +117,27 @@ impl Watch {
             self.upgrade.set(Some(outcome));
             self.wake();
         }
+    }
+
+    /// An answer has ended. If the client has closed its side meanwhile, hyper may now hear of it.
+    pub(crate) fn answered(&self) {
+        self.answers.set(self.answers.get().saturating_add(1));
+        self.wake();
+    }
+
+    /// Whether a request that hyper was given is still being answered.
+    pub(crate) fn is_answering(&self) -> bool {
+        self.answers.get() < self.heads.get()
+    }
+
+    /// Whether the last write found no room: the client does not take its answer.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.blocked.get()
+    }
+
+    /// The wire's own report after a write or a flush.
+    pub(crate) fn report_write(&self, blocked: bool) {
+        self.blocked.set(blocked);
     }
 
     /// Has the connection's task polled.

@@ -42,6 +42,19 @@ pub(crate) struct Wire<S> {
     unjudged: bool,
     /// Bytes thrown away after a refusal.
     drained: usize,
+    /// The client has closed its side.
+    ended: bool,
+    /// What that means while an answer is due.
+    half_close: HalfClose,
+}
+
+/// What it means that a client has closed its side while an answer is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HalfClose {
+    /// It still reads: over TLS it has said so with a `close_notify`, and one that is gone says nothing.
+    Served,
+    /// It is gone: a plain connection's FIN does not tell the two apart, and the backend need not work for nobody.
+    Gone,
 }
 
 /// Follows message boundaries.
@@ -86,9 +99,9 @@ enum Stop {
 
 impl<S> Wire<S> {
     /// Stands before `stream`, which is at the start of a head.
-    pub(crate) fn new(stream: S, limits: HeadLimits, watch: Rc<Watch>) -> Self {
+    pub(crate) fn new(stream: S, limits: HeadLimits, watch: Rc<Watch>, half_close: HalfClose) -> Self {
         let scanner = Scanner { state: State::Head, limits };
-        Self { stream, watch, scanner, held: BytesMut::new(), cleared: 0, unjudged: false, drained: 0 }
+        Self { stream, watch, scanner, held: BytesMut::new(), cleared: 0, unjudged: false, drained: 0, ended: false, half_close }
     }
 
     /// What the connection knows of this wire.
@@ -104,6 +117,15 @@ impl<S> Wire<S> {
     /// The stream, for its own affairs: never to read from.
     pub(crate) fn stream_mut(&mut self) -> &mut S {
         &mut self.stream
+    }
+
+    /// Tells the connection how a write went.
+    fn note(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        self.watch.report_write(written.is_pending());
+        if let Poll::Ready(Ok(count)) = written {
+            self.watch.count_sent(count);
+        }
+        written
     }
 
     /// Judges what was read into `buf` from `start` on; leaves there what may go, holds the rest back.
@@ -215,6 +237,9 @@ impl<S: AsyncRead + Unpin> Wire<S> {
             if self.is_full() {
                 return Poll::Pending;
             }
+            if self.ended {
+                return self.end(cx);
+            }
             ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
             let count = buf.filled().len().saturating_sub(start);
             if count == 0 && matches!(self.scanner.state, State::Refused) {
@@ -222,11 +247,22 @@ impl<S: AsyncRead + Unpin> Wire<S> {
                 return Poll::Pending;
             }
             if count == 0 {
-                return Poll::Ready(Ok(()));
+                self.ended = true;
+                return self.end(cx);
             }
             self.watch.count_received(count);
             self.take_in(buf, start);
         }
+    }
+
+    /// The client has closed its side in order. hyper hears of it once no answer is due: to it, a half-closed client is one
+    /// that has gone (RFC 9112, section 9.6).
+    fn end(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+        if self.half_close == HalfClose::Served && matches!(self.scanner.state, State::Head) && self.watch.is_answering() {
+            self.watch.sleep(cx);
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Whether nothing more is read for now: too much waits behind a handshake, or was thrown away already.
@@ -346,15 +382,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let count = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes))?;
-        self.watch.count_sent(count);
-        Poll::Ready(Ok(count))
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.note(written)
     }
 
     fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let count = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, slices))?;
-        self.watch.count_sent(count);
-        Poll::Ready(Ok(count))
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.note(written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -362,11 +396,17 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.watch.report_write(flushed.is_pending());
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        // hyper is done, but the connection may not be: it parts by itself, once the client has had the chance to read.
+        if matches!(self.scanner.state, State::Tunnel) {
+            return Pin::new(&mut self.stream).poll_shutdown(cx);
+        }
+        self.poll_flush(cx)
     }
 }
 
