@@ -1,0 +1,6 @@
+//! What can be typed: one file a command.
+
+pub(crate) mod check;
+pub(crate) mod effective;
+pub(crate) mod register;
+pub(crate) mod schema;
