@@ -1,8 +1,12 @@
 //! What a person types: one file a command. Each has its arguments and `run`, which returns the exit code.
 
 pub(crate) mod cert;
+pub(crate) mod check;
+mod effective;
 pub(crate) mod health;
+mod register;
 pub(crate) mod run;
+pub(crate) mod schema;
 
 use std::io;
 use std::path::PathBuf;
@@ -43,6 +47,10 @@ enum Command {
     /// new is accepted, what is under way finishes within `server.drain.deadline`. Ctrl-C drains without the delay. A second
     /// signal ends at once.
     Run,
+    /// Say what is wrong with a gateway.toml, all at once; needs no network.
+    Check(check::Args),
+    /// Print the JSON Schema of gateway.toml, for editors.
+    Schema,
     /// Make a development certificate in certs/.
     Cert(cert::CertArgs),
     /// Ask a running gateway how it is; the exit code tells, for containers.
@@ -66,6 +74,8 @@ pub(crate) fn main() -> ExitCode {
     tls::install_default_provider();
     match command.unwrap_or(Command::Run) {
         Command::Run => run::run(&config),
+        Command::Check(args) => check::run(&config, args),
+        Command::Schema => schema::run(),
         Command::Cert(args) => cert::run(&args),
         Command::Health { live } => with_config(&config, |config| health(config, live)),
         Command::Completions { shell } => {

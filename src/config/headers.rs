@@ -69,7 +69,7 @@ fn forbidden(name: &str) -> Option<&'static str> {
     }
 }
 
-/// One header of a route; `has_claims` says whether its kind identifies anybody.
+/// One header of a route.
 pub(crate) fn header(name: &At<String>, value: &At<HeaderText>, sheet: &mut Sheet<'_>) -> Option<InjectHeader> {
     let name = header_name(name, sheet);
     let value = match &value.is {
@@ -127,7 +127,11 @@ fn template(text: &str, place: Place, sheet: &mut Sheet<'_>) -> Option<InjectVal
         Err(fault) => return sheet.refuse(place, fault.what, fault.right),
     };
     match pieces.as_slice() {
-        [Piece::Text(fixed)] => HeaderValue::try_from(fixed).ok().map(InjectValue::Fixed),
+        [Piece::Text(fixed)] => HeaderValue::try_from(fixed).ok().map(|mut value| {
+            // It may be a key that somebody pasted.
+            value.set_sensitive(true);
+            InjectValue::Fixed(value)
+        }),
         _ => Some(InjectValue::Template(pieces)),
     }
 }

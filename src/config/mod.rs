@@ -5,6 +5,8 @@ pub(crate) mod address;
 pub(crate) mod headers;
 pub(crate) mod kind_words;
 pub(crate) mod load;
+#[cfg(test)]
+mod mutants;
 pub(crate) mod mask;
 pub(crate) mod mistake;
 pub(crate) mod read;

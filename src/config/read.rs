@@ -109,18 +109,13 @@ impl Unwritten {
 }
 
 impl<'a, 'i> TableReader<'a, 'i> {
-    /// Reads `node`, which must be a table; `about` says what it should have been.
-    pub(crate) fn open(node: &'a Node<'i>, about: &str, sheet: &mut Sheet<'_>) -> Option<Self> {
+    /// Opens `node`, which must be a table.
+    pub(crate) fn open(node: &'a Node<'i>, sheet: &mut Sheet<'_>) -> Option<Self> {
         let place = Place::from(node.span());
         match node.get_ref() {
             DeValue::Table(table) => Some(Self { table, place }),
-            other => sheet.refuse(place, format!("{about} is a table, and this is {}", kind_of(other)), format!("write {about} with its keys")),
+            other => sheet.refuse(place, format!("a table is expected here, and this is {}", kind_of(other)), "write it with its keys, as in { key = ... }"),
         }
-    }
-
-    /// Where the table is.
-    pub(crate) const fn place(&self) -> Place {
-        self.place
     }
 
     /// Reads one key.
@@ -145,7 +140,7 @@ impl<'a, 'i> TableReader<'a, 'i> {
 
     /// Records every key that is not in `known`: those of later versions with their reason.
     pub(crate) fn refuse_others(&self, known: &[&str], later: &[Later], sheet: &mut Sheet<'_>) {
-        for (key, node) in in_order(self.table) {
+        for (key, _) in in_order(self.table) {
             let name = key.get_ref().as_ref();
             if known.contains(&name) {
                 continue;
@@ -157,7 +152,6 @@ impl<'a, 'i> TableReader<'a, 'i> {
                     None => sheet.refuse(place, format!("`{}` is no key that is known here", quotable(name)), suggest(name, known)),
                 };
             });
-            let _ = node;
         }
     }
 }
@@ -222,7 +216,7 @@ fn read_items<'a, 'i: 'a, T: Read>(items: impl Iterator<Item = &'a Node<'i>>, sh
 
 impl<T: Read> Read for Named<T> {
     fn read(node: &Node<'_>, sheet: &mut Sheet<'_>) -> Option<Self> {
-        let reader = TableReader::open(node, "this", sheet)?;
+        let reader = TableReader::open(node, sheet)?;
         let mut named = Vec::new();
         for (key, below) in in_order(reader.table) {
             let (name, place) = (key.get_ref().as_ref(), Place::from(below.span()));
@@ -335,7 +329,7 @@ macro_rules! table {
 
         impl $crate::config::read::Read for $name {
             fn read(node: &$crate::config::read::Node<'_>, sheet: &mut $crate::config::sheet::Sheet<'_>) -> Option<Self> {
-                let reader = $crate::config::read::TableReader::open(node, "this", sheet)?;
+                let reader = $crate::config::read::TableReader::open(node, sheet)?;
                 reader.refuse_others(Self::KEYS, Self::LATER, sheet);
                 Some(Self {
                     $( $field: reader.field(stringify!($field), $crate::config::read::unwritten!($($unwritten)?), sheet), )*

@@ -8,7 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::json;
 use toml::de::DeValue;
 
-use crate::config::read::{Field, Node, Read, TableReader, kind_of, schema, table};
+use crate::config::read::{Field, Node, Read, kind_of, schema, table};
 use crate::config::sheet::{Place, Secrets, Sheet};
 use crate::secret::Secret;
 
@@ -95,7 +95,7 @@ impl Read for SecretSource {
 }
 
 fn read_source(node: &Node<'_>, sheet: &mut Sheet<'_>) -> Option<SecretSource> {
-    let place = TableReader::open(node, "a secret", sheet)?.place();
+    let place = Place::from(node.span());
     let source = Source::read(node, sheet)?;
     match (source.env, source.file) {
         (Field::Given(env), Field::Absent) => Some(SecretSource::Environment(env.is.0)),

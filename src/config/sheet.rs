@@ -113,7 +113,7 @@ impl<'a> Sheet<'a> {
         self.broken
     }
 
-    /// Whether anything wrong was recorded in that stretch of text.
+    /// Whether any mistake was recorded.
     pub(crate) fn has_mistakes(&self) -> bool {
         self.findings.iter().any(|finding| finding.severity == Severity::Mistake)
     }
@@ -146,7 +146,7 @@ impl<'a> Sheet<'a> {
         &self.shown
     }
 
-    /// Everything recorded, in the order of the text.
+    /// Everything recorded: mistakes, then warnings, each in the order of the text.
     pub(crate) fn into_findings(mut self) -> Vec<Finding> {
         for index in 0..self.findings.len() {
             let place = self.findings.get(index).map(|finding| finding.place);
@@ -155,7 +155,7 @@ impl<'a> Sheet<'a> {
                 finding.key = key;
             }
         }
-        self.findings.sort_by_key(|finding| finding.place);
+        self.findings.sort_by_key(|finding| (finding.severity == Severity::Warning, finding.place));
         self.findings
     }
 
