@@ -3,13 +3,17 @@
 pub(crate) mod cert;
 pub(crate) mod check;
 mod effective;
+pub(crate) mod explain;
 pub(crate) mod health;
+mod minting;
 mod register;
 pub(crate) mod run;
 pub(crate) mod schema;
+pub(crate) mod send;
+pub(crate) mod token;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -51,6 +55,12 @@ enum Command {
     Check(check::Args),
     /// Print the JSON Schema of gateway.toml, for editors.
     Schema,
+    /// Say why a token is, or is not, accepted; or which route a URL takes, and why.
+    Explain(explain::ExplainArgs),
+    /// Mint a token as monday would.
+    Token(token::TokenArgs),
+    /// Send a request as monday would, and say what monday would do with the answer.
+    Send(send::SendArgs),
     /// Make a development certificate in certs/.
     Cert(cert::CertArgs),
     /// Ask a running gateway how it is; the exit code tells, for containers.
@@ -76,8 +86,11 @@ pub(crate) fn main() -> ExitCode {
         Command::Run => run::run(&config),
         Command::Check(args) => check::run(&config, args),
         Command::Schema => schema::run(),
+        Command::Explain(args) => with_config(&config, Secrets::Read, |config| explain::run(&args, config)),
+        Command::Token(args) => with_config(&config, Secrets::Read, |config| token::run(&args, config)),
+        Command::Send(args) => with_config(&config, Secrets::Read, |config| send::run(&args, config)),
         Command::Cert(args) => cert::run(&args),
-        Command::Health { live } => with_config(&config, |config| health(config, live)),
+        Command::Health { live } => with_config(&config, Secrets::Assume, |config| health(config, live)),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "monday-gateway", &mut io::stdout());
             ExitCode::SUCCESS
@@ -85,10 +98,10 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-/// Runs a command that needs the configuration, but none of its secrets.
+/// Runs a command that needs the configuration.
 #[expect(clippy::print_stderr, reason = "the answer of a command")]
-fn with_config(path: &std::path::Path, command: impl FnOnce(&Config) -> ExitCode) -> ExitCode {
-    match config::load(path, Secrets::Assume) {
+fn with_config(path: &Path, secrets: Secrets, command: impl FnOnce(&Config) -> ExitCode) -> ExitCode {
+    match config::load(path, secrets) {
         Ok(loaded) => command(&loaded.config),
         Err(mistakes) => {
             eprint!("{mistakes}");

@@ -5,5 +5,6 @@ pub(crate) mod challenge;
 pub(crate) mod claims;
 pub(crate) mod kinds;
 pub(crate) mod mint;
+pub(crate) mod sample;
 pub(crate) mod severity;
 pub(crate) mod verdict;
