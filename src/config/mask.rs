@@ -35,7 +35,7 @@ pub(crate) fn mask(text: &str, root: &DeTable<'_>, shown: &[Place], safe_keys: O
 fn collect(value: &Spanned<DeValue<'_>>, leaves: &mut Vec<Place>, keys: &mut Vec<Place>) {
     match value.get_ref() {
         DeValue::Array(items) => {
-            for item in items.iter() {
+            for item in items {
                 collect(item, leaves, keys);
             }
         }
@@ -46,7 +46,9 @@ fn collect(value: &Spanned<DeValue<'_>>, leaves: &mut Vec<Place>, keys: &mut Vec
             }
         }
         DeValue::Boolean(_) => keys.push(value.span().into()),
-        DeValue::String(_) | DeValue::Integer(_) | DeValue::Float(_) | DeValue::Datetime(_) => leaves.push(value.span().into()),
+        DeValue::String(_) | DeValue::Integer(_) | DeValue::Float(_) | DeValue::Datetime(_) => {
+            leaves.push(value.span().into())
+        }
     }
 }
 

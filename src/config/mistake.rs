@@ -1,4 +1,4 @@
-//! What is wrong in gateway.toml, for the person who wrote it: file:line:column, the line underlined, why, and what would be
+//! What is wrong in gateway.toml, for the person who wrote it: `file:line:column`, the line underlined, why, and what would be
 //! right. Lines arrive here already masked (`mask`); nothing in this file has seen a secret.
 
 use std::fmt;

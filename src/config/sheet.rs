@@ -90,7 +90,13 @@ impl<'a> Sheet<'a> {
     }
 
     /// Records a mistake that lies in two places; `there` says what the other is.
-    pub(crate) fn refuse_pair(&mut self, places: [Place; 2], there: &str, what: impl Into<String>, right: impl Into<String>) {
+    pub(crate) fn refuse_pair(
+        &mut self,
+        places: [Place; 2],
+        there: &str,
+        what: impl Into<String>,
+        right: impl Into<String>,
+    ) {
         let [place, other] = places;
         let mut finding = Finding::new(Severity::Mistake, place, what.into(), right.into());
         finding.other = Some((other, there.to_owned()));
