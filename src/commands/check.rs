@@ -38,7 +38,7 @@ pub(crate) fn run(path: &Path, args: Args) -> ExitCode {
     match (&checked, args.json) {
         (Ok(loaded), false) => print!("{}", summary(path, loaded, args)),
         (Ok(loaded), true) => println!("{:#}", summary_json(loaded, args)),
-        (Err(mistakes), false) => eprintln!("{mistakes}"),
+        (Err(mistakes), false) => eprint!("{mistakes}"),
         (Err(mistakes), true) => println!("{:#}", mistakes_json(mistakes)),
     }
     if checked.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -146,7 +146,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::config::load_text;
+    use crate::config::load::load_text;
 
     const WHOLE: &str = include_str!("../config/whole.toml");
 

@@ -152,18 +152,13 @@ impl<'a, 'i> TableReader<'a, 'i> {
                 continue;
             }
             let place = Place::from(key.span());
-            sheet.below(name, place, |sheet| {
-                let _: Option<()> = match later.iter().find(|(later, _)| *later == name) {
-                    Some((_, reason)) => {
-                        sheet.refuse(place, format!("`{name}` is not supported by this version: {reason}"), "remove it")
-                    }
-                    None => sheet.refuse(
-                        place,
-                        format!("`{}` is no key that is known here", quotable(name)),
-                        suggest(name, known),
-                    ),
-                };
-            });
+            let what = match later.iter().find(|(later, _)| *later == name) {
+                Some((_, reason)) => {
+                    (format!("`{name}` is not supported by this version: {reason}"), "remove it".to_owned())
+                }
+                None => (format!("`{}` is no key that is known here", quotable(name)), suggest(name, known)),
+            };
+            let _: Option<()> = sheet.below(name, place, |sheet| sheet.refuse(place, what.0, what.1));
         }
     }
 }
