@@ -8,6 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::json;
 use toml::de::DeValue;
 
+use crate::config::mask::{has_opaque_word, quotable};
 use crate::config::read::{Named, Node, Read, schema};
 use crate::config::resolved::{InjectHeader, InjectValue, Piece};
 use crate::config::secret_source::{SecretSource, fetch};
@@ -30,7 +31,7 @@ impl Read for HeaderText {
     fn read(node: &Node<'_>, sheet: &mut Sheet<'_>) -> Option<Self> {
         match node.get_ref() {
             DeValue::String(text) => {
-                if text.contains('{') {
+                if text.starts_with('{') && text.ends_with('}') && !has_opaque_word(text) {
                     sheet.show(node.span().into());
                 }
                 Some(Self::Text(text.clone().into_owned()))
@@ -92,7 +93,7 @@ fn header_name(name: &At<String>, sheet: &mut Sheet<'_>) -> Option<HeaderName> {
     if let Some(why) = forbidden(&lower) {
         return sheet.refuse(
             name.place,
-            format!("`{}` cannot be set by a route: {why}", name.is),
+            format!("`{}` cannot be set by a route: {why}", quotable(&name.is)),
             "choose another name, or remove it",
         );
     }

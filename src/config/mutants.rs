@@ -26,7 +26,8 @@ fn read(text: &str) -> Result<Loaded, Mistakes> {
         Surroundings { base_dir: Path::new(env!("CARGO_MANIFEST_DIR")).into(), secrets: Secrets::Read, environment };
     let read = load_within("gateway.toml", text, &around);
     let said = match &read {
-        Ok(loaded) => format!("{:?} {:?}", loaded.warnings, loaded.config),
+        Ok(loaded) if text == WHOLE => format!("{:?} {:?}", loaded.warnings, loaded.config),
+        Ok(loaded) => format!("{:?}", loaded.warnings),
         Err(mistakes) => format!("{mistakes} {mistakes:?} {}", mistakes.to_json()),
     };
     assert!(!said.contains("CANARY"), "a secret is shown:\n{said}");
@@ -477,6 +478,8 @@ fn the_committed_gateway_toml_has_no_mistakes_also_with_everything_uncommented()
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn no_text_panics(text in "\\PC*") {
         let _outcome = read(&text);

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::config::mask::quotable;
 use crate::config::sheet::{At, Place, Sheet};
 use crate::config::suggest::suggest;
 
@@ -168,11 +169,6 @@ fn in_order<'a, 'i>(table: &'a DeTable<'i>) -> Vec<(&'a Spanned<Cow<'i, str>>, &
     let mut entries: Vec<_> = table.iter().collect();
     entries.sort_by_key(|(key, _)| key.span().start);
     entries
-}
-
-/// A key as it may appear in a message: short, and without characters that a terminal obeys.
-fn quotable(name: &str) -> String {
-    name.chars().filter(|character| !character.is_control()).take(64).collect()
 }
 
 /// What a value is, for "... and this is a number".

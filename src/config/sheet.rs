@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use crate::config::mask::quotable;
 use crate::config::mistake::{Finding, Severity};
 
 /// Where in the text: byte offsets.
@@ -131,7 +132,7 @@ impl<'a> Sheet<'a> {
 
     /// Reads something below `key`, so that mistakes in it know their key.
     pub(crate) fn below<T>(&mut self, key: &str, place: Place, read: impl FnOnce(&mut Self) -> T) -> T {
-        self.here.push(key.to_owned());
+        self.here.push(quotable(key));
         self.keys.push((place, self.here.join(".")));
         let read = read(self);
         self.here.pop();

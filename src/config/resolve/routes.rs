@@ -6,6 +6,7 @@ use http::Method;
 
 use crate::config::address::is_host_name;
 use crate::config::headers::header;
+use crate::config::mask::quotable;
 use crate::config::read::{Field, Named};
 use crate::config::resolve::cors::cors;
 use crate::config::resolve::route_path::{literal_prefix, pattern};
@@ -369,6 +370,7 @@ fn index_of<T>(tables: &Field<Named<T>>, name: &At<String>, what: &str, sheet: &
     if let Some(index) = names.iter().position(|known| *known == name.is) {
         return Some(index);
     }
-    let right = if names.is_empty() { format!("add [{what}s.{}]", name.is) } else { suggest(&name.is, &names) };
-    sheet.absent(name.place, format!("there is no {what} `{}`", name.is), right)
+    let right =
+        if names.is_empty() { format!("add [{what}s.{}]", quotable(&name.is)) } else { suggest(&name.is, &names) };
+    sheet.absent(name.place, format!("there is no {what} `{}`", quotable(&name.is)), right)
 }
