@@ -65,7 +65,7 @@ fn collect(value: &Spanned<DeValue<'_>>, leaves: &mut Vec<Place>, keys: &mut Vec
         }
         DeValue::Boolean(_) => keys.push(value.span().into()),
         DeValue::String(_) | DeValue::Integer(_) | DeValue::Float(_) | DeValue::Datetime(_) => {
-            leaves.push(value.span().into())
+            leaves.push(value.span().into());
         }
     }
 }

@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn what_is_shown_can_be_written() {
         assert_eq!(duration_text(Duration::from_secs(90)), "90s");
-        assert_eq!(duration_text(Duration::from_secs(600)), "10m");
+        assert_eq!(duration_text(Duration::from_mins(10)), "10m");
         assert_eq!(size_text(32 << 10), "32KiB");
         assert_eq!(size_text(1_000_000), "1000000B");
     }
