@@ -8,13 +8,14 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use crate::commands::effective::effective;
-use crate::commands::register::registrations;
+use crate::commands::register::{Registration, registrations};
 use crate::config::resolved::{Config, Route};
 use crate::config::units::duration_text;
 use crate::config::{Loaded, Mistakes, Secrets, load};
 
 /// What can be typed after `check`; the file's name comes from the options of all commands.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "three switches of a command line")]
 pub(crate) struct Args {
     /// Show the effective configuration (secrets masked), the route table, and every URL to register at monday and where
     #[arg(long)]
@@ -37,7 +38,7 @@ pub(crate) fn run(path: &Path, args: Args) -> ExitCode {
     match (&checked, args.json) {
         (Ok(loaded), false) => print!("{}", summary(path, loaded, args)),
         (Ok(loaded), true) => println!("{:#}", summary_json(loaded, args)),
-        (Err(mistakes), false) => eprintln!("{mistakes}"),
+        (Err(mistakes), false) => eprint!("{mistakes}"),
         (Err(mistakes), true) => println!("{:#}", mistakes_json(mistakes)),
     }
     if checked.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -52,7 +53,7 @@ fn summary_json(loaded: &Loaded, args: Args) -> Value {
     let mut answer = json!({ "ok": true, "findings": warnings });
     if let (true, Some(object)) = (args.print, answer.as_object_mut()) {
         object.insert("configuration".to_owned(), effective(&loaded.config));
-        let register: Vec<Value> = registrations(&loaded.config).iter().map(|one| one.to_json()).collect();
+        let register: Vec<Value> = registrations(&loaded.config).iter().map(Registration::to_json).collect();
         object.insert("register".to_owned(), Value::Array(register));
     }
     answer
@@ -89,9 +90,13 @@ fn toml_text(effective: &Value) -> String {
 /// TOML has no null: what is absent is left out.
 fn strip_nulls(value: Value) -> Value {
     match value {
-        Value::Object(entries) => {
-            Value::Object(entries.into_iter().filter(|(_, value)| !value.is_null()).map(|(key, value)| (key, strip_nulls(value))).collect())
-        }
+        Value::Object(entries) => Value::Object(
+            entries
+                .into_iter()
+                .filter(|(_, value)| !value.is_null())
+                .map(|(key, value)| (key, strip_nulls(value)))
+                .collect(),
+        ),
         Value::Array(items) => Value::Array(items.into_iter().map(strip_nulls).collect()),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value,
     }
@@ -99,8 +104,11 @@ fn strip_nulls(value: Value) -> Value {
 
 fn route_table(config: &Config) -> String {
     let head = ["HOST", "METHODS", "PATH", "KIND", "APP", "UPSTREAM", "TIMEOUT"].map(str::to_owned);
-    let rows: Vec<[String; 7]> = std::iter::once(head).chain(config.routes.iter().map(|route| row(config, route))).collect();
-    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0);
+    let rows: Vec<[String; 7]> =
+        std::iter::once(head).chain(config.routes.iter().map(|route| row(config, route))).collect();
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
     let widths: Vec<usize> = (0..7).map(width).collect();
     let mut text = "\n# Routes\n".to_owned();
     for row in &rows {
@@ -138,7 +146,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::config::load_text;
+    use crate::config::load::load_text;
 
     const WHOLE: &str = include_str!("../config/whole.toml");
 

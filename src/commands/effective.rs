@@ -3,8 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use crate::config::resolved::{
-    AccessLog, Allow, App, Audience, Authorization, Config, Cors, HostHeader, InjectValue, Level, LogFormat, Origin, Piece, Route, Server, Upstream,
-    UpstreamServer,
+    AccessLog, Allow, App, Audience, Authorization, Config, Cors, HostHeader, InjectValue, Level, LogFormat, Origin,
+    Piece, Route, Server, Upstream, UpstreamServer,
 };
 use crate::config::units::{duration_text, size_text};
 
@@ -32,8 +32,11 @@ pub(crate) fn effective(config: &Config) -> Value {
 fn server(server: &Server) -> Value {
     let urls: Vec<String> = server.public_urls.iter().map(|url| format!("{}{}", url.origin(), url.path)).collect();
     let tls = server.tls.as_ref().map(|tls| {
-        let pairs: Vec<Value> =
-            tls.certificates.iter().map(|pair| json!({ "certificate": pair.certificate, "private_key": pair.private_key })).collect();
+        let pairs: Vec<Value> = tls
+            .certificates
+            .iter()
+            .map(|pair| json!({ "certificate": pair.certificate, "private_key": pair.private_key }))
+            .collect();
         json!({ "certificates": pairs, "min_version": if tls.only_1_3 { "1.3" } else { "1.2" } })
     });
     let limits = &server.limits;
@@ -60,11 +63,11 @@ fn server(server: &Server) -> Value {
 
 /// How many secrets, never which; nothing for none.
 fn masked(count: usize) -> Value {
-    some_list(vec![MASK; count])
+    some_list(&vec![MASK; count])
 }
 
 /// A list, or nothing where an empty one would mean something else.
-fn some_list<T: serde::Serialize>(list: Vec<T>) -> Value {
+fn some_list<T: serde::Serialize>(list: &[T]) -> Value {
     if list.is_empty() { Value::Null } else { json!(list) }
 }
 
@@ -93,10 +96,14 @@ fn upstream(upstream: &Upstream) -> Value {
         "host": match upstream.host { HostHeader::Client => "client", HostHeader::Upstream => "upstream" },
         "signing_secret": upstream.signing_secret.as_ref().map(|_| MASK),
     });
-    if let (UpstreamServer::Https { server_name, ca, client_certificate, .. }, Some(shown)) = (&upstream.server, shown.as_object_mut()) {
+    if let (UpstreamServer::Https { server_name, ca, client_certificate, .. }, Some(shown)) =
+        (&upstream.server, shown.as_object_mut())
+    {
         shown.insert("server_name".to_owned(), json!(server_name));
         shown.insert("ca".to_owned(), json!(ca));
-        let pair = client_certificate.as_ref().map(|pair| json!({ "certificate": pair.certificate, "private_key": pair.private_key }));
+        let pair = client_certificate
+            .as_ref()
+            .map(|pair| json!({ "certificate": pair.certificate, "private_key": pair.private_key }));
         shown.insert("client_certificate".to_owned(), json!(pair));
     }
     shown
@@ -118,13 +125,16 @@ fn route(config: &Config, route: &Route) -> Value {
         Authorization::Strip => "strip",
         Authorization::Resign => "resign",
     };
-    let headers: Map<String, Value> =
-        route.inject_headers.iter().map(|header| (header.name.as_str().to_owned(), json!(value_text(&header.value)))).collect();
+    let headers: Map<String, Value> = route
+        .inject_headers
+        .iter()
+        .map(|header| (header.name.as_str().to_owned(), json!(value_text(&header.value))))
+        .collect();
     json!({
         "name": route.name,
         "path": route.path,
         "host": route.host,
-        "methods": some_list(route.methods.iter().map(ToString::to_string).collect()),
+        "methods": some_list(&route.methods.iter().map(ToString::to_string).collect::<Vec<_>>()),
         "app": route.app.and_then(|index| config.apps.get(index)).map(|app| &app.name),
         "kind": route.kind.name(),
         "upstream": config.upstreams.get(route.upstream).map(|upstream| &upstream.name),
@@ -142,9 +152,11 @@ fn route(config: &Config, route: &Route) -> Value {
 /// Only what the kind's tokens can say.
 fn allow(route: &Route) -> Value {
     let Allow { no_guests, no_view_only, admin_only, accounts } = &route.allow;
-    let accounts = some_list(accounts.clone());
+    let accounts = some_list(accounts);
     match route.kind.row().has_dat() {
-        true => json!({ "guests": !no_guests, "view_only": !no_view_only, "admin_only": admin_only, "accounts": accounts }),
+        true => {
+            json!({ "guests": !no_guests, "view_only": !no_view_only, "admin_only": admin_only, "accounts": accounts })
+        }
         false if accounts.is_null() => Value::Null,
         false => json!({ "accounts": accounts }),
     }

@@ -33,7 +33,9 @@ impl Read for Access {
     fn read(node: &Node<'_>, sheet: &mut Sheet<'_>) -> Option<Self> {
         if matches!(node.get_ref(), DeValue::Table(_)) {
             return match AccessFile::read(node, sheet)?.file {
-                Field::Given(file) if file.is.is_empty() => sheet.refuse(file.place, "the file has no name", "{ file = \"access.log\" }"),
+                Field::Given(file) if file.is.is_empty() => {
+                    sheet.refuse(file.place, "the file has no name", "{ file = \"access.log\" }")
+                }
                 Field::Given(file) => Some(Self::File(file.is)),
                 Field::Absent | Field::Wrong => None,
             };
@@ -49,6 +51,8 @@ impl JsonSchema for Access {
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        schema(json!({ "anyOf": [{ "type": "string", "enum": ["off", "stdout"] }, generator.subschema_for::<AccessFile>()] }))
+        schema(
+            json!({ "anyOf": [{ "type": "string", "enum": ["off", "stdout"] }, generator.subschema_for::<AccessFile>()] }),
+        )
     }
 }

@@ -73,9 +73,8 @@ impl Read for Proxies {
 impl Read for PublicUrl {
     fn read(node: &Node<'_>, sheet: &mut Sheet<'_>) -> Option<Self> {
         let place = node.span().into();
-        match node.get_ref().as_str() {
-            Some(written) if written.contains('@') => return sheet.refuse(place, "a public URL has no user in it", PUBLIC_URL_RIGHT),
-            Some(_) | None => {}
+        if node.get_ref().as_str().is_some_and(|written| written.contains('@')) {
+            return sheet.refuse(place, "a public URL has no user in it", PUBLIC_URL_RIGHT);
         }
         let written = text(node, PUBLIC_URL_RIGHT, sheet)?;
         match public_url(written) {
@@ -100,7 +99,10 @@ fn public_url(written: &str) -> Result<PublicUrl, &'static str> {
     let (host, port) = authority_parts(authority).ok_or("the host or the port of this URL is not one")?;
     let path = path.trim_end_matches('/');
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/".contains(&byte);
-    if !path.bytes().all(is_plain) || path.split('/').any(|segment| matches!(segment, "." | "..")) || path.contains("//") {
+    if !path.bytes().all(is_plain)
+        || path.split('/').any(|segment| matches!(segment, "." | ".."))
+        || path.contains("//")
+    {
         return Err("the path of this URL has segments or characters that no request keeps");
     }
     let path = if path.is_empty() { String::new() } else { format!("/{path}") };
@@ -109,19 +111,13 @@ fn public_url(written: &str) -> Result<PublicUrl, &'static str> {
 
 /// Host without brackets and lower-case, and the port if there is one.
 fn authority_parts(authority: &str) -> Option<(String, Option<u16>)> {
-    let (host, port) = match authority.strip_prefix('[') {
-        Some(rest) => {
-            let (host, port) = rest.split_once(']')?;
-            host.parse::<Ipv6Addr>().ok()?;
-            (host, if port.is_empty() { None } else { Some(port.strip_prefix(':')?) })
-        }
-        None => {
-            let (host, port) = authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port)));
-            if !is_host_name(host) {
-                return None;
-            }
-            (host, port)
-        }
+    let (host, port) = if let Some(rest) = authority.strip_prefix('[') {
+        let (host, port) = rest.split_once(']')?;
+        host.parse::<Ipv6Addr>().ok()?;
+        (host, if port.is_empty() { None } else { Some(port.strip_prefix(':')?) })
+    } else {
+        let (host, port) = authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port)));
+        (host, if is_host_name(host) { port } else { return None })
     };
     let port = match port {
         None => None,
@@ -167,7 +163,11 @@ impl Read for ServerUrl {
 fn server_url(written: &str) -> Result<ServerUrl, &'static str> {
     if let Some(path) = written.strip_prefix("unix:") {
         let is_absolute = path.starts_with('/') && path.len() > 1 && !path.contains('\0');
-        return if is_absolute { Ok(ServerUrl::Unix(path.into())) } else { Err("a Unix socket is named by an absolute path") };
+        return if is_absolute {
+            Ok(ServerUrl::Unix(path.into()))
+        } else {
+            Err("a Unix socket is named by an absolute path")
+        };
     }
     let (scheme, authority) = written.split_once("://").ok_or("a server is named by a URL")?;
     let (tls, default_port) = match scheme {
@@ -211,7 +211,16 @@ mod tests {
         let url = public_url("HTTPS://GW.Example.com:8443/base/").unwrap();
         assert_eq!((url.origin().as_str(), url.path.as_str()), ("https://gw.example.com:8443", "/base"));
         assert_eq!(public_url("http://[::1]/").unwrap().origin(), "http://[::1]");
-        for wrong in ["gw.example.com", "ftp://x", "https://", "https://a b", "https://x:0", "https://x:99999", "https://x/?a", "https://x/../y"] {
+        for wrong in [
+            "gw.example.com",
+            "ftp://x",
+            "https://",
+            "https://a b",
+            "https://x:0",
+            "https://x:99999",
+            "https://x/?a",
+            "https://x/../y",
+        ] {
             assert!(public_url(wrong).is_err(), "{wrong}");
         }
     }
@@ -222,7 +231,17 @@ mod tests {
         assert_eq!(server_url("http://127.0.0.1:3000"), Ok(tcp(false, "127.0.0.1", 3000)));
         assert_eq!(server_url("https://[::1]"), Ok(tcp(true, "::1", 443)));
         assert_eq!(server_url("unix:/run/app.sock"), Ok(ServerUrl::Unix("/run/app.sock".into())));
-        for wrong in ["127.0.0.1:3000", "http://x/", "http://x?y", "unix:app.sock", "unix:", "http://", "http://1.2.3.999", "ws://x", "http://-x"] {
+        for wrong in [
+            "127.0.0.1:3000",
+            "http://x/",
+            "http://x?y",
+            "unix:app.sock",
+            "unix:",
+            "http://",
+            "http://1.2.3.999",
+            "ws://x",
+            "http://-x",
+        ] {
             assert!(server_url(wrong).is_err(), "{wrong}");
         }
     }

@@ -8,6 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::json;
 use toml::de::DeValue;
 
+use crate::config::mask::{has_opaque_word, quotable};
 use crate::config::read::{Named, Node, Read, schema};
 use crate::config::resolved::{InjectHeader, InjectValue, Piece};
 use crate::config::secret_source::{SecretSource, fetch};
@@ -30,7 +31,7 @@ impl Read for HeaderText {
     fn read(node: &Node<'_>, sheet: &mut Sheet<'_>) -> Option<Self> {
         match node.get_ref() {
             DeValue::String(text) => {
-                if text.contains('{') {
+                if text.starts_with('{') && text.ends_with('}') && !has_opaque_word(text) {
                     sheet.show(node.span().into());
                 }
                 Some(Self::Text(text.clone().into_owned()))
@@ -90,7 +91,11 @@ fn header_name(name: &At<String>, sheet: &mut Sheet<'_>) -> Option<HeaderName> {
         );
     }
     if let Some(why) = forbidden(&lower) {
-        return sheet.refuse(name.place, format!("`{}` cannot be set by a route: {why}", name.is), "choose another name, or remove it");
+        return sheet.refuse(
+            name.place,
+            format!("`{}` cannot be set by a route: {why}", quotable(&name.is)),
+            "choose another name, or remove it",
+        );
     }
     match HeaderName::try_from(lower) {
         Ok(name) => Some(name),
@@ -120,7 +125,11 @@ const fn is_value_byte(byte: u8) -> bool {
 fn template(text: &str, place: Place, sheet: &mut Sheet<'_>) -> Option<InjectValue> {
     let is_plain = !text.is_empty() && text.bytes().all(is_value_byte) && text.trim() == text;
     if !is_plain {
-        return sheet.refuse(place, "a header's value is visible ASCII with spaces inside at most", "remove the other characters");
+        return sheet.refuse(
+            place,
+            "a header's value is visible ASCII with spaces inside at most",
+            "remove the other characters",
+        );
     }
     let pieces = match pieces(text) {
         Ok(pieces) => pieces,
@@ -157,10 +166,11 @@ fn pieces(text: &str) -> Result<Vec<Piece>, TemplateFault> {
             literal.push('}');
             rest = after;
         } else {
-            let (name, after) = from.strip_prefix('{').and_then(|from| from.split_once('}')).ok_or_else(|| TemplateFault {
-                what: "a brace stands alone in this template".to_owned(),
-                right: "write {{ and }} for the characters themselves".to_owned(),
-            })?;
+            let (name, after) =
+                from.strip_prefix('{').and_then(|from| from.split_once('}')).ok_or_else(|| TemplateFault {
+                    what: "a brace stands alone in this template".to_owned(),
+                    right: "write {{ and }} for the characters themselves".to_owned(),
+                })?;
             if !literal.is_empty() {
                 pieces.push(Piece::Text(std::mem::take(&mut literal)));
             }
@@ -176,15 +186,20 @@ fn pieces(text: &str) -> Result<Vec<Piece>, TemplateFault> {
 }
 
 fn placeholder(name: &str) -> Result<Piece, TemplateFault> {
-    let is_name = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
+    let is_name = |part: &str| {
+        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+    };
     match name.strip_prefix("claims.") {
         Some(path) if path.split('.').all(is_name) => Ok(Piece::Claim(path.split('.').map(str::to_owned).collect())),
         Some(_) | None if name == "account_id" => Ok(Piece::AccountId),
         Some(_) | None if name == "user_id" => Ok(Piece::UserId),
         Some(_) | None => Err(TemplateFault {
-            what: "a template knows {account_id}, {user_id} and {claims.NAME}, and this names something else".to_owned(),
-            right: nearest(name, ["account_id", "user_id", "claims"])
-                .map_or_else(|| "as in \"{claims.dat.user_kind}\"".to_owned(), |near| format!("did you mean `{{{near}}}`?")),
+            what: "a template knows {account_id}, {user_id} and {claims.NAME}, and this names something else"
+                .to_owned(),
+            right: nearest(name, ["account_id", "user_id", "claims"]).map_or_else(
+                || "as in \"{claims.dat.user_kind}\"".to_owned(),
+                |near| format!("did you mean `{{{near}}}`?"),
+            ),
         }),
     }
 }
@@ -196,9 +211,26 @@ mod tests {
     #[test]
     fn a_template_is_text_and_claims_with_doubled_braces_for_the_characters() {
         assert_eq!(pieces("a{{b}}"), Ok(vec![Piece::Text("a{b}".to_owned())]));
-        assert_eq!(pieces("{account_id}-{user_id}"), Ok(vec![Piece::AccountId, Piece::Text("-".to_owned()), Piece::UserId]));
-        assert_eq!(pieces("{claims.dat.user_kind}"), Ok(vec![Piece::Claim(vec!["dat".to_owned(), "user_kind".to_owned()])]));
-        for wrong in ["{", "}", "{account_id", "account_id}", "{}", "{claims}", "{claims.}", "{claims..a}", "{acount_id}", "{ account_id }"] {
+        assert_eq!(
+            pieces("{account_id}-{user_id}"),
+            Ok(vec![Piece::AccountId, Piece::Text("-".to_owned()), Piece::UserId])
+        );
+        assert_eq!(
+            pieces("{claims.dat.user_kind}"),
+            Ok(vec![Piece::Claim(vec!["dat".to_owned(), "user_kind".to_owned()])])
+        );
+        for wrong in [
+            "{",
+            "}",
+            "{account_id",
+            "account_id}",
+            "{}",
+            "{claims}",
+            "{claims.}",
+            "{claims..a}",
+            "{acount_id}",
+            "{ account_id }",
+        ] {
             assert!(pieces(wrong).is_err(), "{wrong}");
         }
     }

@@ -16,9 +16,36 @@ use crate::config::written;
 const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Keys whose values are never secrets; lines of a file with syntax errors are shown only for these.
 const SAFE_KEYS: [&str; 30] = [
-    "listen", "public_url", "workers", "trusted_proxies", "certificate", "private_key", "min_version", "head", "body", "connections",
-    "streams", "handshake_timeout", "head_timeout", "idle_timeout", "body_idle_timeout", "delay", "deadline", "level", "format",
-    "access", "client_id", "app_id", "audience", "leeway", "servers", "host", "path", "app", "kind", "upstream",
+    "listen",
+    "public_url",
+    "workers",
+    "trusted_proxies",
+    "certificate",
+    "private_key",
+    "min_version",
+    "head",
+    "body",
+    "connections",
+    "streams",
+    "handshake_timeout",
+    "head_timeout",
+    "idle_timeout",
+    "body_idle_timeout",
+    "delay",
+    "deadline",
+    "level",
+    "format",
+    "access",
+    "client_id",
+    "app_id",
+    "audience",
+    "leeway",
+    "servers",
+    "host",
+    "path",
+    "app",
+    "kind",
+    "upstream",
 ];
 
 /// A file without mistakes.
@@ -33,8 +60,9 @@ pub struct Loaded {
 /// Reads a file. All its mistakes come at once; a file that cannot be read is one.
 pub fn load(path: &Path, secrets: Secrets) -> Result<Loaded, Mistakes> {
     let name = path.display().to_string();
-    let bytes = read_file(path).map_err(|fault| whole_file_mistake(&name, format!("this file cannot be read: {fault}"), NAME_ANOTHER))?;
-    let base_dir = path.parent().unwrap_or(Path::new(""));
+    let bytes = read_file(path)
+        .map_err(|fault| whole_file_mistake(&name, format!("this file cannot be read: {fault}"), NAME_ANOTHER))?;
+    let base_dir = path.parent().unwrap_or_else(|| Path::new(""));
     match std::str::from_utf8(&bytes) {
         Ok(text) => load_text(&name, text, base_dir, secrets),
         Err(fault) => Err(not_text(&name, &bytes, fault.valid_up_to())),
@@ -45,7 +73,7 @@ const NAME_ANOTHER: &str = "name another by --config or MONDAY_GATEWAY_CONFIG";
 
 /// Reads a text. `name` stands in messages; relative paths start at `base_dir`.
 pub fn load_text(name: &str, text: &str, base_dir: &Path, secrets: Secrets) -> Result<Loaded, Mistakes> {
-    let environment = |name: &str| std::env::var_os(name).map(|value| value.into_encoded_bytes());
+    let environment = |name: &str| std::env::var_os(name).map(std::ffi::OsString::into_encoded_bytes);
     load_within(name, text, &Surroundings { base_dir: base_dir.to_owned(), secrets, environment })
 }
 
@@ -55,7 +83,11 @@ pub(crate) fn load_within(name: &str, text: &str, around: &Surroundings) -> Resu
     let (root, errors) = DeTable::parse_recoverable(text);
     for error in errors {
         let place = error.span().map_or(Place { start: text.len(), end: text.len() }, Place::from);
-        sheet.syntax(place, format!("this is no TOML: {}", error.message()), "see https://toml.io for how values are written");
+        sheet.syntax(
+            place,
+            format!("this is no TOML: {}", error.message()),
+            "see https://toml.io for how values are written",
+        );
     }
     let span = root.span();
     let node = toml::Spanned::new(span.start..span.start, DeValue::Table(root.into_inner()));
@@ -70,9 +102,12 @@ pub(crate) fn load_within(name: &str, text: &str, around: &Surroundings) -> Resu
     let found: Vec<Mistake> = sheet.into_findings().into_iter().map(|finding| lines.mistake(finding)).collect();
     match config {
         Some(config) if is_right => Ok(Loaded { config, warnings: found }),
-        Some(_) => Err(Mistakes(found)),
-        None if is_right => Err(whole_file_mistake(name, "this file is wrong in a way that has no name yet".to_owned(), "please report it")),
-        None => Err(Mistakes(found)),
+        None if is_right => Err(whole_file_mistake(
+            name,
+            "this file is wrong in a way that has no name yet".to_owned(),
+            "please report it",
+        )),
+        Some(_) | None => Err(Mistakes(found)),
     }
 }
 

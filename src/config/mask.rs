@@ -10,6 +10,24 @@ use crate::config::sheet::Place;
 /// Words that make a line of a file with syntax errors suspicious.
 const SECRET_WORDS: [&str; 6] = ["secret", "headers", "inject", "token", "password", "env"];
 
+/// Characters in a row, as keys and tokens have them, from which on a word is not quoted.
+const OPAQUE_LENGTH: usize = 20;
+
+/// Whether a text has a word that may be a secret at a wrong place: long, and of the characters that keys are made of.
+pub(crate) fn has_opaque_word(text: &str) -> bool {
+    let is_of_keys =
+        |character: char| character.is_ascii_alphanumeric() || matches!(character, '+' | '/' | '_' | '-' | '=');
+    text.split(|character| !is_of_keys(character)).any(|word| word.len() >= OPAQUE_LENGTH)
+}
+
+/// A name as a message may quote it: short, without characters that a terminal obeys, and no secret.
+pub(crate) fn quotable(name: &str) -> String {
+    if has_opaque_word(name) {
+        return "...".to_owned();
+    }
+    name.chars().filter(|character| !character.is_control()).take(64).collect()
+}
+
 /// The text with everything hidden that is not in `shown`. `safe_keys` are keys whose values are never secrets; they decide for
 /// whole lines where syntax errors leave no tree to trust.
 pub(crate) fn mask(text: &str, root: &DeTable<'_>, shown: &[Place], safe_keys: Option<&[&str]>) -> String {
@@ -35,7 +53,7 @@ pub(crate) fn mask(text: &str, root: &DeTable<'_>, shown: &[Place], safe_keys: O
 fn collect(value: &Spanned<DeValue<'_>>, leaves: &mut Vec<Place>, keys: &mut Vec<Place>) {
     match value.get_ref() {
         DeValue::Array(items) => {
-            for item in items.iter() {
+            for item in items {
                 collect(item, leaves, keys);
             }
         }
@@ -46,7 +64,9 @@ fn collect(value: &Spanned<DeValue<'_>>, leaves: &mut Vec<Place>, keys: &mut Vec
             }
         }
         DeValue::Boolean(_) => keys.push(value.span().into()),
-        DeValue::String(_) | DeValue::Integer(_) | DeValue::Float(_) | DeValue::Datetime(_) => leaves.push(value.span().into()),
+        DeValue::String(_) | DeValue::Integer(_) | DeValue::Float(_) | DeValue::Datetime(_) => {
+            leaves.push(value.span().into());
+        }
     }
 }
 
@@ -87,8 +107,10 @@ fn hide_suspicious_lines(bytes: &mut [u8], text: &str, safe_keys: &[&str]) {
         let is_safe = key.is_some_and(|key| safe_keys.contains(&key.trim().trim_matches('"')))
             && line.matches('=').count() == 1
             && !SECRET_WORDS.iter().any(|word| lower.contains(word));
-        let is_header = line.trim_start().starts_with('[') && key.is_none() && !line.contains(['"', '\'']);
-        if !is_safe && !is_header {
+        let is_header =
+            line.starts_with('[') && key.is_none() && !line.trim_end().contains(['"', '\'', ' ', '\t', '#']);
+        if !is_safe && !is_header || has_opaque_word(key.map_or(line, |key| line.get(key.len()..).unwrap_or_default()))
+        {
             let from = key.map_or(start, |key| start + key.len() + 1);
             hide(bytes, Place { start: from, end }, b'*');
         }

@@ -1,4 +1,4 @@
-//! What is wrong in gateway.toml, for the person who wrote it: file:line:column, the line underlined, why, and what would be
+//! What is wrong in gateway.toml, for the person who wrote it: `file:line:column`, the line underlined, why, and what would be
 //! right. Lines arrive here already masked (`mask`); nothing in this file has seen a secret.
 
 use std::fmt;
@@ -81,6 +81,11 @@ impl Finding {
 }
 
 impl Mistake {
+    /// One line, for a log: `gateway.toml:12:5: what is wrong`.
+    pub fn summary(&self) -> String {
+        format!("{}: {}", self.position(), self.what)
+    }
+
     /// `gateway.toml:12:5`.
     pub fn position(&self) -> String {
         format!("{}:{}:{}", self.file, self.at.line, self.at.column)
@@ -149,8 +154,37 @@ impl fmt::Display for Mistakes {
         if hidden > 0 {
             write!(f, "{hidden} more are not shown; ")?;
         }
-        write!(f, "{mistakes} {} in all", if mistakes == 1 { "mistake" } else { "mistakes" })
+        writeln!(f, "{mistakes} {} in all", if mistakes == 1 { "mistake" } else { "mistakes" })
     }
 }
 
 impl std::error::Error for Mistakes {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistake_shows_its_place_its_line_underlined_and_what_would_be_right() {
+        let text = "sining_secret = ****".to_owned();
+        let mistake = Mistake {
+            severity: Severity::Mistake,
+            file: "gateway.toml".to_owned(),
+            key: "apps.planner.sining_secret".to_owned(),
+            at: Excerpt { line: 12, column: 1, text, underlined: 0..13 },
+            what: "`sining_secret` is no key that is known here".to_owned(),
+            right: "did you mean `signing_secret`?".to_owned(),
+            other: None,
+        };
+        let shown = "\
+error: `sining_secret` is no key that is known here
+  --> gateway.toml:12:1
+   |
+12 | sining_secret = ****
+   | ^^^^^^^^^^^^^
+   |
+help: did you mean `signing_secret`?";
+        assert_eq!(mistake.to_string(), shown);
+        assert_eq!(mistake.summary(), "gateway.toml:12:1: `sining_secret` is no key that is known here");
+    }
+}

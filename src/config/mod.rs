@@ -20,6 +20,6 @@ pub(crate) mod suggest;
 pub(crate) mod units;
 pub(crate) mod written;
 
-pub(crate) use load::{Loaded, load, load_text};
+pub(crate) use load::{Loaded, load};
 pub(crate) use mistake::{Mistake, Mistakes};
 pub(crate) use sheet::Secrets;

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::config::mask::quotable;
 use crate::config::sheet::{At, Place, Sheet};
 use crate::config::suggest::suggest;
 
@@ -80,6 +81,7 @@ impl<T> Field<T> {
     }
 
     /// For optional keys: `None` if it was wrong, `Some(None)` if it is absent.
+    #[expect(clippy::option_option, reason = "None: the mistake is recorded; Some(None): not written")]
     pub(crate) const fn optional(&self) -> Option<Option<&At<T>>> {
         match self {
             Self::Given(at) => Some(Some(at)),
@@ -114,7 +116,11 @@ impl<'a, 'i> TableReader<'a, 'i> {
         let place = Place::from(node.span());
         match node.get_ref() {
             DeValue::Table(table) => Some(Self { table, place }),
-            other => sheet.refuse(place, format!("a table is expected here, and this is {}", kind_of(other)), "write it with its keys, as in { key = ... }"),
+            other => sheet.refuse(
+                place,
+                format!("a table is expected here, and this is {}", kind_of(other)),
+                "write it with its keys, as in { key = ... }",
+            ),
         }
     }
 
@@ -126,7 +132,8 @@ impl<'a, 'i> TableReader<'a, 'i> {
             return read.map_or(Field::Wrong, |is| Field::Given(At::new(is, place)));
         }
         if matches!(unwritten, Unwritten::Required) {
-            let _: Option<()> = sheet.absent(self.place, format!("`{key}` is missing here"), format!("add `{key} = ...`"));
+            let _: Option<()> =
+                sheet.absent(self.place, format!("`{key}` is missing here"), format!("add `{key} = ...`"));
             return Field::Wrong;
         }
         match unwritten.node(self.place) {
@@ -146,12 +153,13 @@ impl<'a, 'i> TableReader<'a, 'i> {
                 continue;
             }
             let place = Place::from(key.span());
-            sheet.below(name, place, |sheet| {
-                let _: Option<()> = match later.iter().find(|(later, _)| *later == name) {
-                    Some((_, reason)) => sheet.refuse(place, format!("`{name}` is not supported by this version: {reason}"), "remove it"),
-                    None => sheet.refuse(place, format!("`{}` is no key that is known here", quotable(name)), suggest(name, known)),
-                };
-            });
+            let what = match later.iter().find(|(later, _)| *later == name) {
+                Some((_, reason)) => {
+                    (format!("`{name}` is not supported by this version: {reason}"), "remove it".to_owned())
+                }
+                None => (format!("`{}` is no key that is known here", quotable(name)), suggest(name, known)),
+            };
+            let _: Option<()> = sheet.below(name, place, |sheet| sheet.refuse(place, what.0, what.1));
         }
     }
 }
@@ -161,11 +169,6 @@ fn in_order<'a, 'i>(table: &'a DeTable<'i>) -> Vec<(&'a Spanned<Cow<'i, str>>, &
     let mut entries: Vec<_> = table.iter().collect();
     entries.sort_by_key(|(key, _)| key.span().start);
     entries
-}
-
-/// A key as it may appear in a message: short, and without characters that a terminal obeys.
-fn quotable(name: &str) -> String {
-    name.chars().filter(|character| !character.is_control()).take(64).collect()
 }
 
 /// What a value is, for "... and this is a number".
@@ -186,7 +189,11 @@ impl<T: Read> Read for Many<T> {
         let place = Place::from(node.span());
         match node.get_ref() {
             DeValue::Array(items) => read_items(items.iter(), sheet).map(Self),
-            other => sheet.refuse(place, format!("a list is expected here, and this is {}", kind_of(other)), "put it into brackets: [ ... ]"),
+            other => sheet.refuse(
+                place,
+                format!("a list is expected here, and this is {}", kind_of(other)),
+                "put it into brackets: [ ... ]",
+            ),
         }
     }
 }
@@ -203,7 +210,10 @@ impl<T: Read> Read for OneOrMany<T> {
 }
 
 /// Reads all, so that all mistakes are found; a list with one is no value.
-fn read_items<'a, 'i: 'a, T: Read>(items: impl Iterator<Item = &'a Node<'i>>, sheet: &mut Sheet<'_>) -> Option<Vec<At<T>>> {
+fn read_items<'a, 'i: 'a, T: Read>(
+    items: impl Iterator<Item = &'a Node<'i>>,
+    sheet: &mut Sheet<'_>,
+) -> Option<Vec<At<T>>> {
     let read: Vec<Option<At<T>>> = items
         .enumerate()
         .map(|(index, item)| {
@@ -291,8 +301,9 @@ pub(crate) fn property<T: JsonSchema>(generator: &mut SchemaGenerator, about: &s
 }
 
 /// A table's schema.
-pub(crate) fn table_schema(about: &str, properties: Map<String, Value>, required: &[&str]) -> Schema {
-    let mut json = json!({ "type": "object", "description": about, "additionalProperties": false, "properties": properties });
+pub(crate) fn table_schema(about: &str, properties: &Map<String, Value>, required: &[&str]) -> Schema {
+    let mut json =
+        json!({ "type": "object", "description": about, "additionalProperties": false, "properties": properties });
     if let (false, Some(object)) = (required.is_empty(), json.as_object_mut()) {
         object.insert("required".to_owned(), json!(required));
     }
@@ -354,7 +365,7 @@ macro_rules! table {
                         required.push(stringify!($field));
                     }
                 )*
-                $crate::config::read::table_schema(&$crate::config::read::prose(&[$($about),+]), properties, &required)
+                $crate::config::read::table_schema(&$crate::config::read::prose(&[$($about),+]), &properties, &required)
             }
         }
     };
@@ -399,7 +410,12 @@ macro_rules! choice {
 }
 
 /// Reads a word of a closed set.
-pub(crate) fn choose<T: Copy>(node: &Node<'_>, words: &[(&str, T)], later: &[Later], sheet: &mut Sheet<'_>) -> Option<T> {
+pub(crate) fn choose<T: Copy>(
+    node: &Node<'_>,
+    words: &[(&str, T)],
+    later: &[Later],
+    sheet: &mut Sheet<'_>,
+) -> Option<T> {
     let place = Place::from(node.span());
     let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
     let Some(word) = node.get_ref().as_str() else {
@@ -411,7 +427,11 @@ pub(crate) fn choose<T: Copy>(node: &Node<'_>, words: &[(&str, T)], later: &[Lat
         return Some(*chosen);
     }
     if let Some((_, reason)) = later.iter().find(|(later, _)| *later == word) {
-        return sheet.refuse(place, format!("`{word}` is not supported by this version: {reason}"), suggest("", &known));
+        return sheet.refuse(
+            place,
+            format!("`{word}` is not supported by this version: {reason}"),
+            suggest("", &known),
+        );
     }
     sheet.refuse(place, format!("`{}` is none of the words that are known here", quotable(word)), suggest(word, &known))
 }

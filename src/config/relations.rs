@@ -14,11 +14,12 @@ use crate::config::written;
 use crate::monday::kinds::Kind;
 
 /// monday waits this long for an action.
-const MONDAY_WAITS: Duration = Duration::from_secs(60);
+const MONDAY_WAITS: Duration = Duration::from_mins(1);
 
 /// All of it.
 pub(crate) fn check(file: &written::File, sheet: &mut Sheet<'_>) {
-    let routes: Vec<&At<written::Route>> = file.routes.given().map_or_else(Vec::new, |routes| routes.is.0.iter().collect());
+    let routes: Vec<&At<written::Route>> =
+        file.routes.given().map_or_else(Vec::new, |routes| routes.is.0.iter().collect());
     refuse_ties(&routes, sheet);
     refuse_equal_names(&routes, sheet);
     if sheet.is_broken() {
@@ -47,7 +48,11 @@ struct Claim<'a> {
 
 fn claim(route: &At<written::Route>) -> Option<Claim<'_>> {
     let path = route.is.path.given()?;
-    let methods = route.is.methods.optional()?.map_or_else(Vec::new, |methods| methods.is.0.iter().map(|method| method.is.as_str()).collect());
+    let methods = route
+        .is
+        .methods
+        .optional()?
+        .map_or_else(Vec::new, |methods| methods.is.0.iter().map(|method| method.is.as_str()).collect());
     let host = route.is.host.optional()?.map(|host| host.is.to_ascii_lowercase());
     Some(Claim { place: path.place, host, shape: shape(&pattern(&path.is).ok()?), methods })
 }
@@ -56,8 +61,9 @@ fn refuse_ties(routes: &[&At<written::Route>], sheet: &mut Sheet<'_>) {
     let claims: Vec<Claim<'_>> = routes.iter().filter_map(|route| claim(route)).collect();
     for (index, later) in claims.iter().enumerate() {
         let tie = claims.iter().take(index).find(|earlier| {
-            let share_methods =
-                later.methods.is_empty() || earlier.methods.is_empty() || later.methods.iter().any(|method| earlier.methods.contains(method));
+            let share_methods = later.methods.is_empty()
+                || earlier.methods.is_empty()
+                || later.methods.iter().any(|method| earlier.methods.contains(method));
             later.host == earlier.host && later.shape == earlier.shape && share_methods
         });
         if let Some(earlier) = tie {
@@ -72,11 +78,17 @@ fn refuse_ties(routes: &[&At<written::Route>], sheet: &mut Sheet<'_>) {
 }
 
 fn refuse_equal_names(routes: &[&At<written::Route>], sheet: &mut Sheet<'_>) {
-    let labels: Vec<&At<String>> = routes.iter().filter_map(|route| route.is.name.given().or_else(|| route.is.path.given())).collect();
+    let labels: Vec<&At<String>> =
+        routes.iter().filter_map(|route| route.is.name.given().or_else(|| route.is.path.given())).collect();
     for (index, later) in labels.iter().enumerate() {
         if let Some(earlier) = labels.iter().take(index).find(|earlier| earlier.is == later.is) {
             let right = "give one of them a `name` of its own; without one, the path is the name";
-            sheet.refuse_pair([later.place, earlier.place], "the other route", "two routes have the same name, and metrics could not tell them apart", right);
+            sheet.refuse_pair(
+                [later.place, earlier.place],
+                "the other route",
+                "two routes have the same name, and metrics could not tell them apart",
+                right,
+            );
         }
     }
 }
@@ -84,7 +96,11 @@ fn refuse_equal_names(routes: &[&At<written::Route>], sheet: &mut Sheet<'_>) {
 fn warn_unused<T>(tables: &Field<Named<T>>, what: &str, is_used: impl Fn(&str) -> bool, sheet: &mut Sheet<'_>) {
     for (name, _) in tables.given().map_or(&[][..], |tables| tables.is.0.as_slice()) {
         if !is_used(&name.is) {
-            sheet.warn(name.place, format!("no route uses {what} `{}`", name.is), format!("name it in a route, or remove [{what}s.{}]", name.is));
+            sheet.warn(
+                name.place,
+                format!("no route uses {what} `{}`", name.is),
+                format!("name it in a route, or remove [{what}s.{}]", name.is),
+            );
         }
     }
 }
@@ -100,7 +116,11 @@ fn warn_hosts(file: &written::File, routes: &[&At<written::Route>], sheet: &mut 
             None => url.is.host == lower,
         });
         if !is_public {
-            sheet.warn(host.place, "no `public_url` has this host, so monday will not send requests to it", "add it to server.public_url, or correct it");
+            sheet.warn(
+                host.place,
+                "no `public_url` has this host, so monday will not send requests to it",
+                "add it to server.public_url, or correct it",
+            );
         }
     }
 }
@@ -119,19 +139,31 @@ fn warn_timeouts(file: &written::File, routes: &[&At<written::Route>], sheet: &m
     for route in routes {
         let (Some(kind), Some(timeout)) = (route.is.kind.given(), route.is.timeout.given()) else { continue };
         if kind.is == Kind::Action && timeout.is.0 > MONDAY_WAITS {
-            sheet.warn(timeout.place, "monday gives up on an action after 60 s and sends it again", "55s leaves time for the way back");
+            sheet.warn(
+                timeout.place,
+                "monday gives up on an action after 60 s and sends it again",
+                "55s leaves time for the way back",
+            );
         }
     }
-    let Some(deadline) = file.server.given().and_then(|server| server.is.drain.given()).and_then(|drain| drain.is.deadline.given()) else {
+    let Some(deadline) =
+        file.server.given().and_then(|server| server.is.drain.given()).and_then(|drain| drain.is.deadline.given())
+    else {
         return;
     };
     let longest = routes
         .iter()
         .filter(|route| route.is.kind.given().is_some_and(|kind| kind.is == Kind::Action))
-        .map(|route| route.is.timeout.given().map_or(Duration::from_secs(Kind::Action.row().timeout), |timeout| timeout.is.0))
+        .map(|route| {
+            route.is.timeout.given().map_or(Duration::from_secs(Kind::Action.row().timeout), |timeout| timeout.is.0)
+        })
         .max();
     if longest.is_some_and(|longest| longest > deadline.is.0) {
-        sheet.warn(deadline.place, "an action may take longer than this, and would be cut when the gateway stops", "a deadline above every action's timeout");
+        sheet.warn(
+            deadline.place,
+            "an action may take longer than this, and would be cut when the gateway stops",
+            "a deadline above every action's timeout",
+        );
     }
 }
 
@@ -156,7 +188,9 @@ fn warn_reachable_upstreams(file: &written::File, routes: &[&At<written::Route>]
         let is_closed = match &server.is {
             ServerUrl::Unix(_) => true,
             ServerUrl::Tcp { tls: true, .. } if upstream.is.client_certificate.given().is_some() => true,
-            ServerUrl::Tcp { host, .. } => host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback()),
+            ServerUrl::Tcp { host, .. } => {
+                host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+            }
         };
         let mut users = routes.iter().filter(|route| names(&route.is.upstream, &name.is)).peekable();
         let is_proven = users.peek().is_some() && users.all(|route| proves_itself(&route.is));
@@ -171,10 +205,15 @@ fn warn_reachable_upstreams(file: &written::File, routes: &[&At<written::Route>]
 }
 
 fn proves_itself(route: &written::Route) -> bool {
-    let is_resigned = route.authorization.given().is_some_and(|authorization| authorization.is == Authorization::Resign);
+    let is_resigned =
+        route.authorization.given().is_some_and(|authorization| authorization.is == Authorization::Resign);
     let headers = route.inject.given().and_then(|inject| inject.is.headers.given());
     let has_key = headers.is_some_and(|headers| {
-        headers.is.0.iter().any(|(_, value)| value.given().is_some_and(|value| matches!(value.is, HeaderText::Secret(_))))
+        headers
+            .is
+            .0
+            .iter()
+            .any(|(_, value)| value.given().is_some_and(|value| matches!(value.is, HeaderText::Secret(_))))
     });
     is_resigned || has_key
 }

@@ -294,6 +294,7 @@ pub enum Authorization {
 
 /// `routes.allow`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "three questions that a route may ask")]
 pub struct Allow {
     /// `guests = false`.
     pub no_guests: bool,

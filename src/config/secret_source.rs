@@ -46,14 +46,20 @@ impl Read for Name {
     fn read(node: &Node<'_>, sheet: &mut Sheet<'_>) -> Option<Self> {
         match node.get_ref() {
             DeValue::String(text) if text.is_empty() => sheet.refuse(node.span().into(), "the name is empty", RIGHT),
-            DeValue::String(text) if text.contains('\0') => sheet.refuse(node.span().into(), "no name has a NUL in it", RIGHT),
+            DeValue::String(text) if text.contains('\0') => {
+                sheet.refuse(node.span().into(), "no name has a NUL in it", RIGHT)
+            }
             DeValue::String(text) => {
                 if looks_like_a_variable(text) || looks_like_a_path(text) {
                     sheet.show(node.span().into());
                 }
                 Some(Self(text.clone().into_owned()))
             }
-            other => sheet.refuse(node.span().into(), format!("a name is expected here, and this is {}", kind_of(other)), RIGHT),
+            other => sheet.refuse(
+                node.span().into(),
+                format!("a name is expected here, and this is {}", kind_of(other)),
+                RIGHT,
+            ),
         }
     }
 }
@@ -80,7 +86,10 @@ fn looks_like_a_variable(text: &str) -> bool {
 }
 
 fn looks_like_a_path(text: &str) -> bool {
-    text.starts_with("./") || text.starts_with("../") || text.starts_with("/run/") || (text.contains('.') && text.contains('/'))
+    text.starts_with("./")
+        || text.starts_with("../")
+        || text.starts_with("/run/")
+        || (text.contains('.') && text.contains('/'))
 }
 
 impl Read for SecretSource {
@@ -124,10 +133,16 @@ pub(crate) fn fetch(source: &SecretSource, place: Place, least: usize, sheet: &m
     let around = sheet.around();
     let secret = match source {
         SecretSource::Literal(secret) => {
-            sheet.warn(place, "this secret stands in the file itself, where backups and version control will keep it", RIGHT);
+            sheet.warn(
+                place,
+                "this secret stands in the file itself, where backups and version control will keep it",
+                RIGHT,
+            );
             secret.clone()
         }
-        SecretSource::Environment(_) | SecretSource::File(_) if around.secrets == Secrets::Assume => Secret::new(vec![b'?'; least.max(1)]),
+        SecretSource::Environment(_) | SecretSource::File(_) if around.secrets == Secrets::Assume => {
+            Secret::new(vec![b'?'; least.max(1)])
+        }
         SecretSource::Environment(name) => match (around.environment)(name) {
             Some(bytes) => Secret::new(bytes),
             None => return missing_variable(name, place, sheet),

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use crate::config::mask::quotable;
 use crate::config::mistake::{Finding, Severity};
 
 /// Where in the text: byte offsets.
@@ -90,7 +91,13 @@ impl<'a> Sheet<'a> {
     }
 
     /// Records a mistake that lies in two places; `there` says what the other is.
-    pub(crate) fn refuse_pair(&mut self, places: [Place; 2], there: &str, what: impl Into<String>, right: impl Into<String>) {
+    pub(crate) fn refuse_pair(
+        &mut self,
+        places: [Place; 2],
+        there: &str,
+        what: impl Into<String>,
+        right: impl Into<String>,
+    ) {
         let [place, other] = places;
         let mut finding = Finding::new(Severity::Mistake, place, what.into(), right.into());
         finding.other = Some((other, there.to_owned()));
@@ -125,7 +132,7 @@ impl<'a> Sheet<'a> {
 
     /// Reads something below `key`, so that mistakes in it know their key.
     pub(crate) fn below<T>(&mut self, key: &str, place: Place, read: impl FnOnce(&mut Self) -> T) -> T {
-        self.here.push(key.to_owned());
+        self.here.push(quotable(key));
         self.keys.push((place, self.here.join(".")));
         let read = read(self);
         self.here.pop();

@@ -83,7 +83,11 @@ impl Read for bool {
         let place = Place::from(node.span());
         match node.get_ref() {
             DeValue::Boolean(flag) => Some(*flag),
-            other => sheet.refuse(place, format!("true or false is expected here, and this is {}", kind_of(other)), "true or false, without quotes"),
+            other => sheet.refuse(
+                place,
+                format!("true or false is expected here, and this is {}", kind_of(other)),
+                "true or false, without quotes",
+            ),
         }
     }
 }
@@ -93,7 +97,11 @@ impl Read for i64 {
         let place = Place::from(node.span());
         let DeValue::Integer(integer) = node.get_ref() else {
             let kind = kind_of(node.get_ref());
-            return sheet.refuse(place, format!("a whole number is expected here, and this is {kind}"), "digits, without quotes");
+            return sheet.refuse(
+                place,
+                format!("a whole number is expected here, and this is {kind}"),
+                "digits, without quotes",
+            );
         };
         sheet.show(place);
         match Self::from_str_radix(integer.as_str(), integer.radix()) {
@@ -124,16 +132,16 @@ impl JsonSchema for Size {
 }
 
 /// As `Span` reads it: the largest unit that stays whole.
-pub fn duration_text(duration: Duration) -> String {
+pub(crate) fn duration_text(duration: Duration) -> String {
     let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    let unit = DURATION_UNITS.iter().rev().find(|(_, factor)| millis != 0 && millis % factor == 0);
+    let unit = DURATION_UNITS.iter().rev().find(|(_, factor)| millis != 0 && millis.is_multiple_of(*factor));
     unit.map_or_else(|| "0s".to_owned(), |(unit, factor)| format!("{}{unit}", millis / factor))
 }
 
 /// As `Size` reads it: the largest unit that stays whole.
-pub fn size_text(bytes: u64) -> String {
+pub(crate) fn size_text(bytes: u64) -> String {
     let units = [("MiB", 1_u64 << 20), ("KiB", 1 << 10), ("B", 1)];
-    let unit = units.iter().find(|(_, factor)| bytes != 0 && bytes % factor == 0);
+    let unit = units.iter().find(|(_, factor)| bytes != 0 && bytes.is_multiple_of(*factor));
     unit.map_or_else(|| "0B".to_owned(), |(unit, factor)| format!("{}{unit}", bytes / factor))
 }
 
@@ -149,7 +157,19 @@ mod tests {
         for (text, bytes) in [("512B", 512), ("32KiB", 32_768), ("1MiB", 1 << 20), ("10MB", 10_000_000)] {
             assert_eq!(amount(text, &SIZE_UNITS), Some(bytes), "{text}");
         }
-        for text in ["", "30", "s", "30 s", "-1s", "1.5s", "30S", "1d", "99999999999999999999s", "18446744073709551615h", "1s1s"] {
+        for text in [
+            "",
+            "30",
+            "s",
+            "30 s",
+            "-1s",
+            "1.5s",
+            "30S",
+            "1d",
+            "99999999999999999999s",
+            "18446744073709551615h",
+            "1s1s",
+        ] {
             assert_eq!(amount(text, &DURATION_UNITS), None, "{text}");
         }
     }
@@ -157,7 +177,7 @@ mod tests {
     #[test]
     fn what_is_shown_can_be_written() {
         assert_eq!(duration_text(Duration::from_secs(90)), "90s");
-        assert_eq!(duration_text(Duration::from_secs(600)), "10m");
+        assert_eq!(duration_text(Duration::from_mins(10)), "10m");
         assert_eq!(size_text(32 << 10), "32KiB");
         assert_eq!(size_text(1_000_000), "1000000B");
     }

@@ -46,9 +46,9 @@ table! {
         public_url: OneOrMany<PublicUrl> = required,
         /// Worker threads; 0 means one per core. Fixed at start.
         workers: i64 = 0,
-        /// Peers whose Forwarded and X-Forwarded-* are believed: load balancers, tunnels. None by default.
+        /// Peers whose `Forwarded` and `X-Forwarded-*` are believed: load balancers, tunnels. None by default.
         trusted_proxies: Many<Proxies>,
-        /// Certificates; without this table the listener speaks plain HTTP: on loopback freely, elsewhere only with trusted_proxies.
+        /// Certificates; without this table the listener speaks plain HTTP: on loopback freely, elsewhere only with `trusted_proxies`.
         tls: Tls,
         /// Bounds on what a client may do.
         limits: Limits = table,
@@ -96,7 +96,7 @@ table! {
         head: Size = "32KiB",
         /// Number of header fields.
         headers: i64 = 100,
-        /// Body of a request; a route's max_body overrides it.
+        /// Body of a request; a route's `max_body` overrides it.
         body: Size = "10MiB",
         /// Open client connections.
         connections: i64 = 8000,
@@ -158,7 +158,7 @@ table! {
         signing_secret: OneOrMany<SecretSource>,
         /// The app's number; compared where a token names it.
         app_id: i64,
-        /// How a token's aud, when present, is compared with public_url.
+        /// How a token's aud, when present, is compared with `public_url`.
         audience: Audience = "origin",
         /// Tolerance for a token's times.
         leeway: Span = "30s",
@@ -173,7 +173,7 @@ table! {
 table! {
     /// A backend.
     Upstream {
-        /// Its URL: http, https or unix:/path.
+        /// Its URL: http, https or `unix:/path`.
         servers: OneOrMany<ServerUrl> = required,
         /// For one connect, TLS handshake included.
         connect_timeout: Span = "1s",
@@ -189,7 +189,7 @@ table! {
         client_certificate: Certificate,
         /// Whose Host the backend sees.
         host: HostHeader = "client",
-        /// Signs the tokens of authorization = "resign".
+        /// Signs the tokens of `authorization = "resign"`.
         signing_secret: SecretSource,
     }
     later {
@@ -218,9 +218,9 @@ table! {
         strip_prefix: String,
         /// To the head of the answer; by default 55s for actions and 60s for the rest.
         timeout: Span,
-        /// Body of a request; by default server.limits.body.
+        /// Body of a request; by default `server.limits.body`.
         max_body: Size,
-        /// What the backend finds in Authorization: what came, nothing, or a new token signed with the upstream's signing_secret.
+        /// What the backend finds in Authorization: what came, nothing, or a new token signed with the upstream's `signing_secret`.
         authorization: Authorization = "keep",
         /// Whether a token in the query stays there.
         query_token: QueryToken = "strip",
@@ -257,7 +257,7 @@ table! {
 table! {
     /// Which web pages may read the answers.
     Cors {
-        /// Origins, exact or https://*.label.suffix.
+        /// Origins, exact or `https://*.label.suffix`.
         origins: OneOrMany<String> = required,
         /// Request headers that a page may set.
         headers: Many<String>,
@@ -270,9 +270,9 @@ table! {
 table! {
     /// What is added to the request.
     Inject {
-        /// Whether X-Monday-Claims has all verified claims.
+        /// Whether `X-Monday-Claims` has all verified claims.
         claims: bool = false,
-        /// Headers by name: text with {account_id}, {user_id} and {claims.a.b}, or a secret.
+        /// Headers by name: text with `{account_id}`, `{user_id}` and `{claims.a.b}`, or a secret.
         headers: HeaderTexts,
     }
     later {}

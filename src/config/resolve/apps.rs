@@ -35,7 +35,9 @@ fn app(app: &written::App, sheet: &mut Sheet<'_>) -> Option<App> {
     let signing_secrets = secrets(&app.signing_secret, sheet);
     warn_if_same(app, client_secrets.as_deref(), signing_secrets.as_deref(), sheet);
     let app_id = app.app_id.optional().and_then(|id| match id {
-        Some(At { is, place }) if *is <= 0 => sheet.refuse(*place, "an app's id is a positive number", "as the Developer Center shows it"),
+        Some(At { is, place }) if *is <= 0 => {
+            sheet.refuse(*place, "an app's id is a positive number", "as the Developer Center shows it")
+        }
         Some(id) => Some(Some(id.is)),
         None => Some(None),
     });

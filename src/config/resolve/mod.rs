@@ -13,20 +13,20 @@ use std::ops::RangeInclusive;
 
 use crate::config::access_log::Access;
 use crate::config::read::Field;
+use crate::config::relations;
 use crate::config::resolved::{AccessLog, Config, Log, LogFormat};
 use crate::config::sheet::{At, Sheet};
 use crate::config::written;
-use crate::config::{relations, resolve};
 
 /// The whole file.
 pub(crate) fn file(file: &written::File, sheet: &mut Sheet<'_>) -> Option<Config> {
-    let admin = resolve::server::admin(file, sheet);
-    let server = file.server.given().and_then(|server| resolve::server::server(&server.is, sheet));
+    let admin = server::admin(file, sheet);
+    let server = file.server.given().and_then(|server| server::server(&server.is, sheet));
     let log = file.log.given().and_then(|log| log_of(&log.is, sheet));
-    let apps = resolve::apps::apps(file, sheet);
-    let upstreams = resolve::upstreams::upstreams(file, sheet);
+    let apps = apps::apps(file, sheet);
+    let upstreams = upstreams::upstreams(file, sheet);
     let default_body = server.as_ref().map_or(0, |server| server.limits.body);
-    let routes = resolve::routes::routes(file, default_body, sheet);
+    let routes = routes::routes(file, default_body, sheet);
     relations::check(file, sheet);
     Some(Config { server: server?, admin: admin?, log: log?, apps: apps?, upstreams: upstreams?, routes: routes? })
 }
@@ -46,7 +46,12 @@ fn format_for_stdout() -> LogFormat {
 }
 
 /// Records a value outside its range. `show` writes a bound as the file would.
-pub(crate) fn within<T, Shown>(field: &Field<T>, range: &RangeInclusive<T>, show: impl Fn(&T) -> Shown, sheet: &mut Sheet<'_>) -> Option<T>
+pub(crate) fn within<T, Shown>(
+    field: &Field<T>,
+    range: &RangeInclusive<T>,
+    show: impl Fn(&T) -> Shown,
+    sheet: &mut Sheet<'_>,
+) -> Option<T>
 where
     T: PartialOrd + Copy,
     Shown: Display,

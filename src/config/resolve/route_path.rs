@@ -23,22 +23,20 @@ pub(crate) fn pattern(path: &str) -> Result<Pattern, PathFault> {
         if segment.is_empty() && !is_last {
             return Err(("no request has `//` in its path: such requests are refused", "remove one slash"));
         }
-        let name = checked_segment(segment)?;
-        if let Some(name) = name {
+        if let Some(name) = checked_segment(segment)? {
             if names.contains(&name) {
                 return Err(("two segments have the same name", "give each its own"));
             }
             names.push(name);
-            if segment.starts_with("{*") {
-                if !is_last {
-                    return Err(("`{*rest}` takes everything below, so nothing can follow it", "put it at the end"));
-                }
-                rest = true;
-                continue;
-            }
         }
-        base.push('/');
-        base.push_str(segment);
+        if rest {
+            return Err(("`{*rest}` takes everything below, so nothing can follow it", "put it at the end"));
+        }
+        rest = segment.starts_with("{*");
+        if !rest {
+            base.push('/');
+            base.push_str(segment);
+        }
     }
     Ok(Pattern { base, rest })
 }
@@ -56,21 +54,32 @@ fn checked_segment(segment: &str) -> Result<Option<&str>, PathFault> {
     let inside = segment.strip_prefix('{').and_then(|inside| inside.strip_suffix('}'));
     let name = inside.map(|inside| inside.strip_prefix('*').unwrap_or(inside));
     let is_name = |name: &&str| {
-        name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') && name.bytes().next().is_some_and(|byte| !byte.is_ascii_digit())
+        name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+            && name.bytes().next().is_some_and(|byte| !byte.is_ascii_digit())
     };
     match name.filter(is_name) {
         Some(name) => Ok(Some(name)),
-        None => Err(("braces stand for a whole segment: `{name}`, or `{*rest}` at the end", "as in \"/boards/{board}/{*rest}\"")),
+        None => Err((
+            "braces stand for a whole segment: `{name}`, or `{*rest}` at the end",
+            "as in \"/boards/{board}/{*rest}\"",
+        )),
     }
 }
 
 fn refuse_bytes(path: &str) -> Result<(), PathFault> {
     for byte in path.bytes() {
         match byte {
-            b'?' => return Err(("a path ends before the query", "remove the `?` and what follows: routes ignore the query")),
+            b'?' => {
+                return Err((
+                    "a path ends before the query",
+                    "remove the `?` and what follows: routes ignore the query",
+                ));
+            }
             b'#' => return Err(("a fragment never leaves the browser", "remove the `#` and what follows")),
             b'\\' => return Err(("no request has a `\\` in its path: such requests are refused", "write `/`")),
-            0..=b' ' | 0x7f => return Err(("no request has spaces or control characters in its path", "encode it, as in `%20`")),
+            0..=b' ' | 0x7f => {
+                return Err(("no request has spaces or control characters in its path", "encode it, as in `%20`"));
+            }
             0x80.. => return Err(("a path is ASCII", "encode other characters, as browsers do: `%C3%A9` for `é`")),
             _ => {}
         }
@@ -127,8 +136,39 @@ mod tests {
     #[test]
     fn a_path_that_no_request_can_have_is_refused() {
         let wrong = [
-            "", "a", "//", "/a//b", "/.", "/..", "/a/../b", "/a/./b", "/..;x/b", "/a\\b", "/a%2eb", "/a%2Fb", "/a%5cb", "/a%00", "/a%252e", "/a%25252fb",
-            "/a?b", "/a#b", "/a b", "/ä", "/a%", "/a%2", "/a%zz", "/{", "/}", "/{}", "/{a", "/a{b}", "/{a}{b}", "/{*a}/b", "/{*}", "/{a}/{a}", "/{1}",
+            "",
+            "a",
+            "//",
+            "/a//b",
+            "/.",
+            "/..",
+            "/a/../b",
+            "/a/./b",
+            "/..;x/b",
+            "/a\\b",
+            "/a%2eb",
+            "/a%2Fb",
+            "/a%5cb",
+            "/a%00",
+            "/a%252e",
+            "/a%25252fb",
+            "/a?b",
+            "/a#b",
+            "/a b",
+            "/ä",
+            "/a%",
+            "/a%2",
+            "/a%zz",
+            "/{",
+            "/}",
+            "/{}",
+            "/{a",
+            "/a{b}",
+            "/{a}{b}",
+            "/{*a}/b",
+            "/{*}",
+            "/{a}/{a}",
+            "/{1}",
         ];
         for path in wrong {
             assert!(pattern(path).is_err(), "{path}");

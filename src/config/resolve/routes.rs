@@ -6,6 +6,7 @@ use http::Method;
 
 use crate::config::address::is_host_name;
 use crate::config::headers::header;
+use crate::config::mask::quotable;
 use crate::config::read::{Field, Named};
 use crate::config::resolve::cors::cors;
 use crate::config::resolve::route_path::{literal_prefix, pattern};
@@ -23,10 +24,15 @@ pub(crate) fn routes(file: &written::File, default_body: u64, sheet: &mut Sheet<
         Some(routes) if !routes.is.0.is_empty() => &routes.is.0,
         Some(_) | None => {
             let right = "add a [[routes]] table with path, app, kind and upstream";
-            return sheet.absent(Place::default(), "there is no route: every request would be answered with 404", right);
+            return sheet.absent(
+                Place::default(),
+                "there is no route: every request would be answered with 404",
+                right,
+            );
         }
     };
-    let routes: Vec<Option<Route>> = written.iter().map(|route| Reading { file, route }.resolve(default_body, sheet)).collect();
+    let routes: Vec<Option<Route>> =
+        written.iter().map(|route| Reading { file, route }.resolve(default_body, sheet)).collect();
     routes.into_iter().collect()
 }
 
@@ -98,13 +104,15 @@ impl Reading<'_> {
         let Some(name) = self.route.is.name.optional()? else {
             return self.route.is.path.given().map(|path| path.is.clone());
         };
-        let is_plain = (1..=128).contains(&name.is.len()) && name.is.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
+        let is_plain =
+            (1..=128).contains(&name.is.len()) && name.is.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
         if is_plain {
             return Some(name.is.clone());
         }
         sheet.refuse(name.place, "a route's name has 1 to 128 visible ASCII characters: metrics carry it", "rename it")
     }
 
+    #[expect(clippy::option_option, reason = "None: the mistake is recorded; Some(None): not written")]
     fn host(&self, sheet: &mut Sheet<'_>) -> Option<Option<String>> {
         let Some(host) = self.route.is.host.optional()? else {
             return Some(None);
@@ -113,7 +121,11 @@ impl Reading<'_> {
         if is_host_name(name) || host.is.starts_with('[') && host.is.ends_with(']') {
             return Some(Some(host.is.to_ascii_lowercase()));
         }
-        sheet.refuse(host.place, "this is no host", "a name without port, as in \"gw.example.com\", or \"*.example.com\" for any below")
+        sheet.refuse(
+            host.place,
+            "this is no host",
+            "a name without port, as in \"gw.example.com\", or \"*.example.com\" for any below",
+        )
     }
 
     fn methods(&self, sheet: &mut Sheet<'_>) -> Option<Vec<Method>> {
@@ -129,7 +141,9 @@ impl Reading<'_> {
                     "methods are told apart by case, and no request has this one",
                     format!("did you mean `{}`?", name.to_ascii_uppercase()),
                 ),
-                Ok(method) if read.contains(&Some(method.clone())) => sheet.refuse(*place, "this method is in the list twice", "remove one"),
+                Ok(method) if read.contains(&Some(method.clone())) => {
+                    sheet.refuse(*place, "this method is in the list twice", "remove one")
+                }
                 Ok(method) => Some(method),
                 Err(_) => sheet.refuse(*place, "this is no method", "as in \"POST\""),
             };
@@ -138,13 +152,15 @@ impl Reading<'_> {
         read.into_iter().collect()
     }
 
+    #[expect(clippy::option_option, reason = "None: the mistake is recorded; Some(None): not written")]
     fn strip_prefix(&self, pattern: Option<&Pattern>, sheet: &mut Sheet<'_>) -> Option<Option<String>> {
         let Some(prefix) = self.route.is.strip_prefix.optional()? else {
             return Some(None);
         };
         let literal = literal_prefix(pattern?);
         let written = prefix.is.strip_suffix('/').unwrap_or(&prefix.is);
-        let is_prefix = written.starts_with('/') && literal.strip_prefix(written).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let is_prefix = written.starts_with('/')
+            && literal.strip_prefix(written).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         if is_prefix {
             return Some(Some(written.to_owned()));
         }
@@ -156,37 +172,26 @@ impl Reading<'_> {
         sheet.refuse(prefix.place, "the route's path does not begin with these segments", right)
     }
 
+    #[expect(clippy::option_option, reason = "None: the mistake is recorded; Some(None): not written")]
     fn app(&self, sheet: &mut Sheet<'_>) -> Option<Option<usize>> {
         let kind = self.kind();
         let Some(name) = self.route.is.app.optional()? else {
             return match kind {
                 Some(Kind::Public) => Some(None),
-                Some(_) => sheet.absent(self.route.place, "`app` is missing here: whose secret would verify the token?", "add app = \"NAME\""),
+                Some(_) => sheet.absent(
+                    self.route.place,
+                    "`app` is missing here: whose secret would verify the token?",
+                    "add app = \"NAME\"",
+                ),
                 None => None,
             };
         };
         let index = index_of(&self.file.apps, name, "app", sheet)?;
         let app = self.file.apps.given()?.is.0.get(index)?;
         if let (Some(app), Some(kind)) = (app.1.given(), self.route.is.kind.given()) {
-            self.check_secret(&name.is, app, kind, sheet);
+            check_secret(&name.is, app, kind, sheet);
         }
         Some(Some(index))
-    }
-
-    fn check_secret(&self, name: &str, app: &At<written::App>, kind: &At<Kind>, sheet: &mut Sheet<'_>) {
-        let (key, is_absent) = match kind.is.row().signed_by {
-            SignedBy::Signing | SignedBy::SigningThenClient => ("signing_secret", app.is.signing_secret.is_absent()),
-            SignedBy::Client => ("client_secret", app.is.client_secret.is_absent()),
-            SignedBy::Nobody => return,
-        };
-        if is_absent && !sheet.is_broken() {
-            sheet.refuse_pair(
-                [kind.place, app.place],
-                "this is the app",
-                format!("tokens of kind `{}` are verified with `{key}`, and app `{name}` has none", kind.is.name()),
-                format!("add {key} = {{ env = \"...\" }} to [apps.{name}]"),
-            );
-        }
     }
 
     fn upstream(&self, sheet: &mut Sheet<'_>) -> Option<usize> {
@@ -206,7 +211,11 @@ impl Reading<'_> {
             return Some(authorization.is);
         }
         if self.kind() == Some(Kind::Public) {
-            return sheet.refuse(authorization.place, "a public route has no verified claims to sign", "\"keep\" or \"strip\"");
+            return sheet.refuse(
+                authorization.place,
+                "a public route has no verified claims to sign",
+                "\"keep\" or \"strip\"",
+            );
         }
         let upstreams = self.file.upstreams.given().map_or(&[][..], |upstreams| upstreams.is.0.as_slice());
         let name = self.route.is.upstream.given().map(|name| name.is.as_str());
@@ -214,7 +223,8 @@ impl Reading<'_> {
         if let Some((name, Field::Given(upstream))) = upstream
             && upstream.is.signing_secret.is_absent()
         {
-            let what = format!("a new token is signed with the upstream's own secret, and upstream `{}` has none", name.is);
+            let what =
+                format!("a new token is signed with the upstream's own secret, and upstream `{}` has none", name.is);
             let right = format!("add signing_secret = {{ env = \"...\" }} to [upstreams.{}]", name.is);
             return sheet.absent(authorization.place, what, right);
         }
@@ -241,22 +251,30 @@ impl Reading<'_> {
         };
         let kind = self.kind()?;
         if kind == Kind::Public {
-            return sheet.refuse(allow.place, "a public route knows nobody, so it can allow nobody", "choose another kind, or remove `allow`");
+            return sheet.refuse(
+                allow.place,
+                "a public route knows nobody, so it can allow nobody",
+                "choose another kind, or remove `allow`",
+            );
         }
         let mut is_right = true;
-        for (key, flag) in [("guests", &allow.is.guests), ("view_only", &allow.is.view_only), ("admin_only", &allow.is.admin_only)] {
+        for (key, flag) in
+            [("guests", &allow.is.guests), ("view_only", &allow.is.view_only), ("admin_only", &allow.is.admin_only)]
+        {
             let Field::Given(flag) = flag else { continue };
             if !kind.row().has_dat() {
                 is_right = false;
-                let what = format!("tokens of kind `{}` do not say who is a guest, a viewer or an admin: `{key}` would refuse everybody", kind.name());
-                let _: Option<()> = sheet.refuse(flag.place, what, "remove it; `view` and the lifecycle kinds have these claims");
+                let what = format!(
+                    "tokens of kind `{}` do not say who is a guest, a viewer or an admin: `{key}` would refuse everybody",
+                    kind.name()
+                );
+                let _: Option<()> =
+                    sheet.refuse(flag.place, what, "remove it; `view` and the lifecycle kinds have these claims");
             }
         }
-        let accounts = self.accounts(allow, sheet);
-        let flag = |field: &Field<bool>, default: bool| match field.optional() {
-            Some(flag) => Some(flag.map_or(default, |flag| flag.is)),
-            None => None,
-        };
+        let accounts = accounts(allow, sheet);
+        let flag =
+            |field: &Field<bool>, default: bool| field.optional().map(|flag| flag.map_or(default, |flag| flag.is));
         let allowed = Allow {
             no_guests: !flag(&allow.is.guests, true)?,
             no_view_only: !flag(&allow.is.view_only, true)?,
@@ -264,19 +282,6 @@ impl Reading<'_> {
             accounts: accounts?,
         };
         is_right.then_some(allowed)
-    }
-
-    fn accounts(&self, allow: &At<written::Allow>, sheet: &mut Sheet<'_>) -> Option<Vec<i64>> {
-        let Some(accounts) = allow.is.accounts.optional()? else {
-            return Some(Vec::new());
-        };
-        if accounts.is.0.is_empty() {
-            return sheet.refuse(accounts.place, "an empty list would allow nobody", "name the accounts, or remove `accounts` to allow all");
-        }
-        for account in accounts.is.0.iter().filter(|account| account.is <= 0) {
-            let _: Option<()> = sheet.refuse(account.place, "an account's id is a positive number", "as in `X-Monday-Account-Id`");
-        }
-        Some(accounts.is.0.iter().map(|account| account.is).collect())
     }
 
     fn inject_headers(&self, sheet: &mut Sheet<'_>) -> Option<Vec<InjectHeader>> {
@@ -290,21 +295,61 @@ impl Reading<'_> {
         };
         let mut read: Vec<Option<InjectHeader>> = Vec::new();
         for (name, value) in &headers.is.0 {
-            let header = value.given().and_then(|value| header(name, value, sheet));
-            if let (Some(header), Some(value)) = (&header, value.given()) {
-                let is_known = read.iter().flatten().any(|other| other.name == header.name);
-                if is_known {
-                    let _: Option<()> = sheet.refuse(name.place, "two names of this route differ in case only, and headers do not", "remove one");
-                }
-                if is_public && has_claims(&header.value) {
-                    let what = "a public route has no verified claims to put into a header";
-                    let _: Option<()> = sheet.refuse(value.place, what, "write plain text, or choose another kind");
-                }
+            let Some(value) = value.given() else {
+                read.push(None);
+                continue;
+            };
+            let header = header(name, value, sheet);
+            if read.iter().flatten().any(|other| header.as_ref().is_some_and(|header| header.name == other.name)) {
+                let _: Option<()> = sheet.refuse(
+                    name.place,
+                    "two names of this route differ in case only, and headers do not",
+                    "remove one",
+                );
+            }
+            if is_public && header.as_ref().is_some_and(|header| has_claims(&header.value)) {
+                let what = "a public route has no verified claims to put into a header";
+                let _: Option<()> = sheet.refuse(value.place, what, "write plain text, or choose another kind");
             }
             read.push(header);
         }
         read.into_iter().collect()
     }
+}
+
+/// The app must have the secret that verifies this kind's tokens.
+fn check_secret(name: &str, app: &At<written::App>, kind: &At<Kind>, sheet: &mut Sheet<'_>) {
+    let (key, is_absent) = match kind.is.row().signed_by {
+        SignedBy::Signing | SignedBy::SigningThenClient => ("signing_secret", app.is.signing_secret.is_absent()),
+        SignedBy::Client => ("client_secret", app.is.client_secret.is_absent()),
+        SignedBy::Nobody => return,
+    };
+    if is_absent && !sheet.is_broken() {
+        sheet.refuse_pair(
+            [kind.place, app.place],
+            "this is the app",
+            format!("tokens of kind `{}` are verified with `{key}`, and app `{name}` has none", kind.is.name()),
+            format!("add {key} = {{ env = \"...\" }} to [apps.{name}]"),
+        );
+    }
+}
+
+fn accounts(allow: &At<written::Allow>, sheet: &mut Sheet<'_>) -> Option<Vec<i64>> {
+    let Some(accounts) = allow.is.accounts.optional()? else {
+        return Some(Vec::new());
+    };
+    if accounts.is.0.is_empty() {
+        return sheet.refuse(
+            accounts.place,
+            "an empty list would allow nobody",
+            "name the accounts, or remove `accounts` to allow all",
+        );
+    }
+    for account in accounts.is.0.iter().filter(|account| account.is <= 0) {
+        let _: Option<()> =
+            sheet.refuse(account.place, "an account's id is a positive number", "as in `X-Monday-Account-Id`");
+    }
+    Some(accounts.is.0.iter().map(|account| account.is).collect())
 }
 
 fn has_claims(value: &InjectValue) -> bool {
@@ -322,11 +367,10 @@ fn index_of<T>(tables: &Field<Named<T>>, name: &At<String>, what: &str, sheet: &
         Field::Wrong => return None,
     };
     let names: Vec<&str> = known.iter().map(|(name, _)| name.is.as_str()).collect();
-    match names.iter().position(|known| *known == name.is) {
-        Some(index) => Some(index),
-        None => {
-            let right = if names.is_empty() { format!("add [{what}s.{}]", name.is) } else { suggest(&name.is, &names) };
-            sheet.absent(name.place, format!("there is no {what} `{}`", name.is), right)
-        }
+    if let Some(index) = names.iter().position(|known| *known == name.is) {
+        return Some(index);
     }
+    let right =
+        if names.is_empty() { format!("add [{what}s.{}]", quotable(&name.is)) } else { suggest(&name.is, &names) };
+    sheet.absent(name.place, format!("there is no {what} `{}`", quotable(&name.is)), right)
 }

@@ -22,7 +22,12 @@ pub(crate) fn timeout(field: &Field<Span>, most_seconds: u64, sheet: &mut Sheet<
 }
 
 /// A duration from `least` on.
-pub(crate) fn duration(field: &Field<Span>, least: Duration, most_seconds: u64, sheet: &mut Sheet<'_>) -> Option<Duration> {
+pub(crate) fn duration(
+    field: &Field<Span>,
+    least: Duration,
+    most_seconds: u64,
+    sheet: &mut Sheet<'_>,
+) -> Option<Duration> {
     let field = map(field, |span| span.0);
     within(&field, &(least..=Duration::from_secs(most_seconds)), |bound| duration_text(*bound), sheet)
 }
@@ -59,7 +64,8 @@ pub(crate) fn server(server: &written::Server, sheet: &mut Sheet<'_>) -> Option<
         listen: listen?,
         public_urls: public_urls.iter().map(|url| url.is.clone()).collect(),
         workers: workers?,
-        trusted_proxies: trusted_proxies.map_or_else(Vec::new, |list| list.is.0.iter().map(|proxies| proxies.is.0).collect()),
+        trusted_proxies: trusted_proxies
+            .map_or_else(Vec::new, |list| list.is.0.iter().map(|proxies| proxies.is.0).collect()),
         tls: match tls? {
             Some(tls) => Some(tls?),
             None => None,
@@ -98,10 +104,18 @@ fn tls_files(tls: &At<written::Tls>, sheet: &mut Sheet<'_>) -> Option<Tls> {
     match (tls.is.certificate.optional()?, tls.is.private_key.optional()?) {
         (Some(certificate), Some(private_key)) => certificates.push(pair(certificate, private_key, sheet)),
         (Some(alone), None) => {
-            certificates.push(sheet.absent(alone.place, "this certificate has no `private_key` beside it", "add private_key = \"...\""));
+            certificates.push(sheet.absent(
+                alone.place,
+                "this certificate has no `private_key` beside it",
+                "add private_key = \"...\"",
+            ));
         }
         (None, Some(alone)) => {
-            certificates.push(sheet.absent(alone.place, "this private key has no `certificate` beside it", "add certificate = \"...\""));
+            certificates.push(sheet.absent(
+                alone.place,
+                "this private key has no `certificate` beside it",
+                "add certificate = \"...\"",
+            ));
         }
         (None, None) => {}
     }
@@ -109,7 +123,11 @@ fn tls_files(tls: &At<written::Tls>, sheet: &mut Sheet<'_>) -> Option<Tls> {
         certificates.push(files(&more.is, sheet));
     }
     if certificates.is_empty() {
-        return sheet.absent(tls.place, "TLS needs a certificate", "add certificate = \"...\" and private_key = \"...\"");
+        return sheet.absent(
+            tls.place,
+            "TLS needs a certificate",
+            "add certificate = \"...\" and private_key = \"...\"",
+        );
     }
     let only_1_3 = tls.is.min_version.given()?.is == TlsVersion::V13;
     Some(Tls { certificates: certificates.into_iter().collect::<Option<_>>()?, only_1_3 })
@@ -128,7 +146,11 @@ fn pair(certificate: &At<String>, private_key: &At<String>, sheet: &mut Sheet<'_
 /// A path, from the configuration file's folder on.
 pub(crate) fn path(written: &At<String>, sheet: &mut Sheet<'_>) -> Option<PathBuf> {
     if written.is.is_empty() || written.is.contains('\0') {
-        return sheet.refuse(written.place, "this names no file", "the path of a PEM file; relative ones start at gateway.toml's folder");
+        return sheet.refuse(
+            written.place,
+            "this names no file",
+            "the path of a PEM file; relative ones start at gateway.toml's folder",
+        );
     }
     Some(sheet.around().base_dir.join(&written.is))
 }
@@ -164,6 +186,7 @@ fn drain(drain: &written::Drain, sheet: &mut Sheet<'_>) -> Option<Drain> {
 }
 
 /// `[admin]`: `Some(None)` if there is none. It must not be where the gateway listens.
+#[expect(clippy::option_option, reason = "None: the mistake is recorded; Some(None): not written")]
 pub(crate) fn admin(file: &written::File, sheet: &mut Sheet<'_>) -> Option<Option<SocketAddr>> {
     let Some(admin) = file.admin.optional()? else {
         return Some(None);

@@ -85,8 +85,12 @@ fn tls_keys(upstream: &written::Upstream, sheet: &mut Sheet<'_>) -> Option<TlsKe
         None => Some(None),
     });
     let server_name = upstream.server_name.optional().and_then(|name| match name {
-        Some(At { is, .. }) if is_host_name(is) || is.parse::<std::net::IpAddr>().is_ok() => Some(Some(is.to_ascii_lowercase())),
-        Some(At { place, .. }) => sheet.refuse(*place, "this is no name of a host", "the name in the backend's certificate"),
+        Some(At { is, .. }) if is_host_name(is) || is.parse::<std::net::IpAddr>().is_ok() => {
+            Some(Some(is.to_ascii_lowercase()))
+        }
+        Some(At { place, .. }) => {
+            sheet.refuse(*place, "this is no name of a host", "the name in the backend's certificate")
+        }
         None => Some(None),
     });
     let client_certificate = upstream.client_certificate.optional().and_then(|pair| match pair {
@@ -104,6 +108,10 @@ fn refuse_tls_keys(upstream: &written::Upstream, sheet: &mut Sheet<'_>) {
     ];
     for (key, place) in places {
         let Some(place) = place else { continue };
-        let _: Option<()> = sheet.refuse(place, format!("`{key}` is for https, and the server's URL is not"), "write https:// in `servers`, or remove this");
+        let _: Option<()> = sheet.refuse(
+            place,
+            format!("`{key}` is for https, and the server's URL is not"),
+            "write https:// in `servers`, or remove this",
+        );
     }
 }
