@@ -7,7 +7,8 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use http_body_util::{BodyExt, Empty};
-use http_desync_guardian::{ClassificationReason, RequestSafetyTier};
+use http_desync_guardian::RequestSafetyTier;
+use http_desync_guardian::http_token_utils::{TokenSimilarity, determine_similarity};
 use http_desync_guardian::request_analyzer::HttpRequestData;
 use hyper_util::rt::TokioIo;
 use libfuzzer_sys::fuzz_target;
@@ -46,13 +47,15 @@ fn second_opinion(input: &[u8]) {
     if alone.requests != 1 || alone.end == End::Refused || head.starts_with(b"\r\n") {
         return;
     }
+    // It takes names for a length that no backend does: `Transfer-Encodin%`, `ContentLLength`. Which lookalikes the guard
+    // refuses is for its own tests to say.
+    let mut names = head.split(|&byte| byte == b'\n').skip(1).filter_map(|line| line.split(|&byte| byte == b':').next());
+    let alike = |name: &[u8], length: &[u8]| matches!(determine_similarity(length, name), TokenSimilarity::SameLetters);
+    if names.any(|name| alike(name, b"transfer-encoding") || alike(name, b"content-length")) {
+        return;
+    }
     let verdict = HttpRequestData::analyze_raw_request(head);
-    let blocked = match verdict.tier {
-        RequestSafetyTier::Severe => true,
-        // It also calls names suspicious that only begin as a length does: `Transfer-Encodin%`.
-        RequestSafetyTier::Ambiguous => verdict.reason != ClassificationReason::SuspiciousHeader,
-        RequestSafetyTier::Acceptable | RequestSafetyTier::Compliant => false,
-    };
+    let blocked = matches!(verdict.tier, RequestSafetyTier::Severe | RequestSafetyTier::Ambiguous);
     assert!(!blocked, "{:?} passes: {:?}", String::from_utf8_lossy(head), verdict.reason);
 }
 
