@@ -39,7 +39,7 @@ pub(crate) struct MintArgs {
     /// Where an Authorization URL leads in the end.
     #[arg(long, value_name = "URL", default_value = Mint::default().back_to_url)]
     pub(crate) back_to_url: String,
-    /// Claims to add or replace, as a JSON object: '{"dat":{"is_guest":true}}'. A null removes one.
+    /// Claims to add or replace, as a JSON object; a null removes one.
     #[arg(long, value_name = "JSON")]
     pub(crate) claims: Option<String>,
 }
@@ -184,7 +184,7 @@ pub(crate) mod tests {
         AccessLog, Audience, Drain, Level, Limits, Log, LogFormat, PublicUrl, Server,
     };
 
-    /// One app with both secrets, at https://gw.example.com.
+    /// One app with both secrets, at `https://gw.example.com`.
     pub(crate) fn config() -> Config {
         let second = Duration::from_secs(1);
         let limits = Limits {
