@@ -18,7 +18,7 @@ const IGNORE: &str = "*\n!.gitignore\n!README.md\n";
 /// Make a TLS certificate for development.
 ///
 /// monday.com and browsers only speak https to a gateway. For trying things out on your own machine, this makes a certificate
-/// for localhost, 127.0.0.1 and ::1, and whatever you add by --name. It is signed by a small authority, made for it alone, whose
+/// for `localhost`, `127.0.0.1` and `::1`, and whatever you add by --name. It is signed by a small authority, made for it alone, whose
 /// key is thrown away: trusting ca.pem trusts this one certificate and nothing else.
 ///
 /// It is not for production. monday.com does not trust it: there, use a certificate of a public authority, such as Let's
@@ -166,21 +166,23 @@ mod tests {
 
     use super::*;
 
-    fn args(out: &Path, force: bool) -> CertArgs {
-        CertArgs { names: vec!["gw.example.test".into()], out: out.to_owned(), force }
+    fn args(out: &Path) -> CertArgs {
+        CertArgs { names: vec!["gw.example.test".into()], out: out.to_owned(), force: false }
     }
 
     #[test]
     fn the_gateway_takes_what_is_made_and_the_key_is_its_owners() {
         let folder = tempfile::tempdir().expect("folder");
         let out = folder.path().join("certs");
-        let files = write_all(&args(&out, false), &Clock::system()).expect("written");
+        let files = write_all(&args(&out), &Clock::system()).expect("written");
         let paths = CertificatePaths { certificate: &files.chain, private_key: &files.key };
         let tickets = Tickets::new().expect("tickets");
         let server = tls::server_config(&[paths], Versions::From12, &tickets, &Clock::system()).expect("accepted");
         for host in ["localhost", "127.0.0.1", "[::1]", "gw.example.test"] {
             assert!(server.certificates.covers(0, host), "{host}");
         }
+        let days = server.certificates.iter().next().expect("one").days_left(&Clock::system());
+        assert!((88..=90).contains(&days), "{days}");
         assert_eq!(fs::metadata(&files.key).expect("key").permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_to_string(out.join(".gitignore")).expect("file"), IGNORE);
         assert!(tls::roots::client_config(Some(&files.ca), None).is_ok());
@@ -190,11 +192,11 @@ mod tests {
     fn nothing_is_overwritten_without_force() {
         let folder = tempfile::tempdir().expect("folder");
         fs::write(folder.path().join("ca.pem"), "mine").expect("write");
-        let fault = write_all(&args(folder.path(), false), &Clock::system()).err().expect("refused");
+        let fault = write_all(&args(folder.path()), &Clock::system()).err().expect("refused");
         assert!(fault.to_string().contains("--force"), "{fault}");
         assert!(!folder.path().join("server.key").exists());
         assert_eq!(fs::read_to_string(folder.path().join("ca.pem")).expect("file"), "mine");
-        assert!(write_all(&args(folder.path(), true), &Clock::system()).is_ok());
+        assert!(write_all(&CertArgs { force: true, ..args(folder.path()) }, &Clock::system()).is_ok());
         assert!(fs::read_to_string(folder.path().join("ca.pem")).expect("file").contains("CERTIFICATE"));
     }
 }

@@ -337,7 +337,7 @@ pub struct InjectHeader {
 /// What an injected header says.
 #[derive(Clone, Debug)]
 pub enum InjectValue {
-    /// The same for every request; sensitive if it came from a secret source.
+    /// The same for every request; sensitive, since it may be a key.
     Fixed(HeaderValue),
     /// Literal text and claims; if one claim is missing, no header.
     Template(Vec<Piece>),

@@ -103,6 +103,7 @@ impl Claims {
             install_id: dat.and_then(|dat| dat.install_id),
             raw: Bytes::new(),
         };
+        drop(found);
         claims.raw = payload;
         Ok(claims)
     }

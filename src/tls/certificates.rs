@@ -114,8 +114,8 @@ impl Certificate {
         let chain = files::certificates(file)?;
         let leaf = chain.first().ok_or_else(|| FileFlaw::NoCertificate.of(file))?;
         let facts = Facts::of(leaf, file)?;
-        let key = certified(chain, paths, provider)?;
         facts.judge(file, clock.unix_seconds())?;
+        let key = certified(chain, paths, provider)?;
         Ok(Self { file: file.to_owned(), names: facts.names, not_after: facts.not_after, key: Arc::new(key) })
     }
 
@@ -182,13 +182,13 @@ fn certified(
     let certified = CertifiedKey::new(chain, Arc::clone(&key));
     let flaw = match certified.keys_match() {
         Ok(()) => return Ok(certified),
-        Err(rustls::Error::InconsistentKeys(_)) if issuers.is_empty() => FileFlaw::Mismatch(paths.private_key.to_owned()),
+        Err(rustls::Error::InconsistentKeys(_)) if issuers.is_empty() => FileFlaw::Mismatch(paths.private_key.into()),
         Err(rustls::Error::InconsistentKeys(_)) => {
             let fits = |other| CertifiedKey::new(vec![other], Arc::clone(&key)).keys_match().is_ok();
             if issuers.into_iter().any(fits) {
                 FileFlaw::LeafNotFirst
             } else {
-                FileFlaw::Mismatch(paths.private_key.to_owned())
+                FileFlaw::Mismatch(paths.private_key.into())
             }
         }
         Err(_) => FileFlaw::Unparsable,

@@ -13,8 +13,8 @@ use crate::secret::Secret;
 
 /// Names that every development certificate has.
 pub(crate) const LOCAL_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
-/// Days that a development certificate lives; browsers accept no more than 398.
-pub(crate) const DAYS: u64 = 365;
+/// Days that a development certificate lives: the most that Mozilla's "modern" guidelines allow.
+pub(crate) const DAYS: u64 = 90;
 /// Seconds of a day.
 const DAY: u64 = 86_400;
 
@@ -40,7 +40,7 @@ pub(crate) enum DevelopmentFault {
     Library(#[from] rcgen::Error),
 }
 
-/// An ECDSA P-256 certificate for the local names and these, valid from yesterday (clocks differ) for a year.
+/// An ECDSA P-256 certificate for the local names and these, valid from yesterday (clocks differ) for 90 days in all.
 pub(crate) fn generate(names: &[String], clock: &Clock) -> Result<Generated, DevelopmentFault> {
     let mut all: Vec<String> = LOCAL_NAMES.map(str::to_owned).into();
     for name in names {
@@ -68,7 +68,7 @@ fn authority_params(clock: &Clock) -> CertificateParams {
     params.distinguished_name = named("monday-gateway development authority");
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    live_a_year(&mut params, clock);
+    live_its_days(&mut params, clock);
     params
 }
 
@@ -79,7 +79,7 @@ fn leaf_params(names: Vec<String>, clock: &Clock) -> Result<CertificateParams, r
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     params.use_authority_key_identifier_extension = true;
-    live_a_year(&mut params, clock);
+    live_its_days(&mut params, clock);
     Ok(params)
 }
 
@@ -89,7 +89,7 @@ fn named(name: &str) -> DistinguishedName {
     named
 }
 
-fn live_a_year(params: &mut CertificateParams, clock: &Clock) {
+fn live_its_days(params: &mut CertificateParams, clock: &Clock) {
     let now = Duration::from_secs(clock.unix_millis() / 1000);
     let epoch = date_time_ymd(1970, 1, 1);
     params.not_before = epoch + now.saturating_sub(Duration::from_secs(DAY));

@@ -27,7 +27,7 @@ pub(crate) enum TlsFault {
     NoCertificates,
     /// The TLS library refused what was put together.
     #[error("TLS cannot be set up: {0}")]
-    Library(rustls::Error),
+    Library(Box<rustls::Error>),
 }
 
 /// What is wrong with a file.
@@ -56,7 +56,7 @@ pub(crate) enum FileFlaw {
     UnusableKey,
     /// The certificate is not this key's.
     #[error("does not belong to the key in {}: they must be made together", .0.display())]
-    Mismatch(PathBuf),
+    Mismatch(Box<Path>),
     /// The key's certificate is there, further down.
     #[error("has the certificates in the wrong order: the server's own must be first, then its issuers")]
     LeafNotFirst,
@@ -72,6 +72,12 @@ pub(crate) enum FileFlaw {
     /// Before its first day.
     #[error("is not valid before {0}: is this machine's clock right?")]
     NotYetValid(Box<str>),
+}
+
+impl From<rustls::Error> for TlsFault {
+    fn from(fault: rustls::Error) -> Self {
+        Self::Library(Box::new(fault))
+    }
 }
 
 impl FileFlaw {

@@ -62,7 +62,7 @@ pub(crate) struct Tickets(Arc<dyn ProducesTickets>);
 impl Tickets {
     /// New random keys.
     pub(crate) fn new() -> Result<Self, TlsFault> {
-        Ok(Self(Ticketer::new().map_err(TlsFault::Library)?))
+        Ok(Self(Ticketer::new()?))
     }
 }
 
@@ -78,8 +78,7 @@ pub(crate) fn server_config(
     let certificates = Arc::new(Certificates::load(paths, &provider, clock)?);
     let resolver = Arc::<Certificates>::clone(&certificates) as Arc<dyn ResolvesServerCert>;
     let mut config = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(versions.as_rustls())
-        .map_err(TlsFault::Library)?
+        .with_protocol_versions(versions.as_rustls())?
         .with_no_client_auth()
         .with_cert_resolver(resolver);
     config.alpn_protocols = SERVER_ALPN.map(<[u8]>::to_vec).into();

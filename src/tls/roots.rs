@@ -21,8 +21,7 @@ pub(crate) fn client_config(
         None => machine_roots()?,
     };
     let builder = ClientConfig::builder_with_provider(Arc::new(provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(TlsFault::Library)?
+        .with_safe_default_protocol_versions()?
         .with_root_certificates(roots);
     let mut config = match client_certificate {
         Some(paths) => {
@@ -39,7 +38,7 @@ pub(crate) fn client_config(
 fn refused_pair(fault: &rustls::Error, paths: CertificatePaths<'_>) -> TlsFault {
     match fault {
         rustls::Error::InconsistentKeys(_) => {
-            FileFlaw::Mismatch(paths.private_key.to_owned()).of(paths.certificate)
+            FileFlaw::Mismatch(paths.private_key.into()).of(paths.certificate)
         }
         rustls::Error::InvalidCertificate(_) => FileFlaw::Unparsable.of(paths.certificate),
         _ => FileFlaw::UnusableKey.of(paths.private_key),

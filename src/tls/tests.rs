@@ -1,4 +1,5 @@
 //! Handshakes in memory, between rustls and the gateway's configuration, and files of every form.
+#![expect(clippy::unwrap_in_result, clippy::result_large_err, reason = "rustls's errors are what is judged; the rest cannot fail")]
 
 use std::fs;
 use std::path::PathBuf;

@@ -15,12 +15,12 @@ use crate::commands::minting::{self, MintFault};
 use crate::config::resolved::{App, Config};
 use crate::jwt::{Compact, Key};
 use crate::limits::TOKEN_BYTES;
-use crate::monday::app_keys::AppKeys;
 use crate::monday::claims::{Claims, ClaimsFlaw};
 use crate::monday::kinds::{KINDS, Kind, Row, Shape, SignedBy, TokenPlace};
 use crate::pipeline::refusal::{Refusal, Unauthorized};
 use crate::pipeline::reply::detail::log_detail;
 use crate::pipeline::verify::{Asked, judge};
+use crate::snapshot::build::app_keys;
 
 /// Say why a token is accepted, or not.
 ///
@@ -100,7 +100,7 @@ fn explain(args: &ExplainTokenArgs, config: &Config, token: &str, now: i64) -> R
     }
     let came = claims.as_ref().and_then(|claims| claims.get("aud")?.as_str()).unwrap_or_default();
     let path = args.path.clone().unwrap_or_else(|| path_of(came));
-    let keys = AppKeys::from(app);
+    let keys = app_keys(app);
     let verdicts: Vec<_> = KINDS
         .iter()
         .filter(|row| row.signed_by != SignedBy::Nobody && args.kind.is_none_or(|kind| kind == row.kind))

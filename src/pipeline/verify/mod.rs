@@ -9,7 +9,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use crate::config::resolved::{App, PublicUrl};
+use crate::config::resolved::PublicUrl;
 use crate::jwt::{Compact, Flaw, Key};
 use crate::monday::app_keys::AppKeys;
 use crate::monday::claims::{Claims, ClaimsFlaw, Text};
@@ -96,20 +96,6 @@ impl fmt::Debug for Caller {
         match &self.0 {
             Who::Monday { claims, .. } => claims.fmt(f),
             Who::Anonymous => f.write_str("Anonymous"),
-        }
-    }
-}
-
-impl From<&App> for AppKeys {
-    fn from(app: &App) -> Self {
-        Self {
-            name: app.name.clone(),
-            client_id: app.client_id.clone(),
-            app_id: app.app_id,
-            signing: app.signing_secrets.iter().map(Key::new).collect(),
-            client: app.client_secrets.iter().map(Key::new).collect(),
-            audience: app.audience,
-            leeway: i64::try_from(app.leeway.as_secs()).unwrap_or(i64::MAX),
         }
     }
 }
