@@ -121,7 +121,7 @@ fn request(args: &SendArgs, config: &Config, clock: &Clock) -> Result<Request<Fu
     let token = match &args.token {
         Some(token) => Some(token.clone()),
         None if args.no_token || kind == Kind::Public => None,
-        None => Some(minting::mint(&args.mint, config, Some(&args.url.to_string()), clock.unix_seconds())?.token),
+        None => Some(minting::mint(&args.mint, config, Some(&args.url), clock.unix_seconds())?.token),
     };
     let body = match &args.body {
         Some(text) => Some(match text.strip_prefix('@') {

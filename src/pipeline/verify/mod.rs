@@ -83,12 +83,6 @@ impl Caller {
             Who::Anonymous => None,
         }
     }
-
-    /// A caller that nobody verified, for the tests of later steps.
-    #[cfg(test)]
-    pub(crate) fn for_test(claims: Option<Claims>) -> Self {
-        Self(claims.map_or(Who::Anonymous, |claims| Who::Monday { claims: Box::new(claims), query_token: None }))
-    }
 }
 
 impl fmt::Debug for Caller {
