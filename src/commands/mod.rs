@@ -55,11 +55,12 @@ enum Command {
     Check(check::Args),
     /// Print the JSON Schema of gateway.toml, for editors.
     Schema,
-    /// Make a development certificate in certs/.
-    Cert(cert::CertArgs),
+    /// Say why a token is, or is not, accepted; or which route a URL takes, and why.
+    Explain(explain::ExplainArgs),
     Token(token::TokenArgs),
     Send(Box<send::SendArgs>),
-    Explain(explain::ExplainArgs),
+    /// Make a development certificate in certs/.
+    Cert(cert::CertArgs),
     /// Ask a running gateway how it is; the exit code tells, for containers.
     Health {
         /// Ask only whether the process answers, not whether it should be sent requests.
@@ -83,10 +84,10 @@ pub(crate) fn main() -> ExitCode {
         Command::Run => run::run(&config),
         Command::Check(args) => check::run(&config, args),
         Command::Schema => schema::run(),
-        Command::Cert(args) => cert::run(&args),
+        Command::Explain(args) => with_config(&config, Secrets::Read, |config| explain::run(&args, config)),
         Command::Token(args) => with_config(&config, Secrets::Read, |config| token::run(&args, config)),
         Command::Send(args) => with_config(&config, Secrets::Read, |config| send::run(&args, config)),
-        Command::Explain(args) => with_config(&config, Secrets::Read, |config| explain::run(&args, config)),
+        Command::Cert(args) => cert::run(&args),
         Command::Health { live } => with_config(&config, Secrets::Assume, |config| health(config, live)),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "monday-gateway", &mut io::stdout());

@@ -58,7 +58,7 @@ pub(crate) fn run(path: &Path) -> ExitCode {
         return FAILED;
     }
     for warning in &loaded.warnings {
-        tracing::warn!(file = %path.display(), "{}", warning.summary());
+        tracing::warn!(file = %warning.file, line = warning.at.line, key = warning.key, "{}", warning.what);
     }
     match serve(&loaded.config) {
         Ok(Ended::Told) => ExitCode::SUCCESS,
