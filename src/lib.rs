@@ -1,14 +1,45 @@
 //! The auth gateway for monday.com apps. The modules are the layers, highest first; a module names only later ones.
 #![forbid(unsafe_code)]
 
+mod commands;
+
+mod gateway;
+
 mod pipeline;
 
 mod config;
+mod snapshot;
+
+mod upstream;
 
 mod monday;
+mod tls;
 
+mod headers;
 mod jwt;
+mod pages;
 
 mod clock;
+mod deadline;
+mod json;
 mod limits;
 mod secret;
+mod telemetry;
+
+use std::process::ExitCode;
+
+/// The program: reads its arguments, runs the command that they name, and returns its exit code.
+pub fn main() -> ExitCode {
+    commands::main()
+}
+
+/// What `benches/` measures; not for other programs.
+#[doc(hidden)]
+pub mod measured {
+    pub use crate::telemetry::access_log::{AccessLog, Bounds, Destination, Format, Lines, Record};
+    pub use crate::telemetry::counters::{BOUNDS, Counter, Distribution, Gauge, Health, Histogram, PerWorker, Tally};
+    pub use crate::telemetry::metrics::{
+        AppCounters, BuildInfo, Handshake, Metrics, NO_ROUTE, ProcessCounters, Protocol, RouteCounters, Tables,
+        TlsVersion, UpstreamCounters,
+    };
+}

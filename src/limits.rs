@@ -14,6 +14,8 @@ pub const COLLECTED_BODY: u64 = 64 * 1024;
 pub const CHALLENGE_BYTES: usize = 4 * 1024;
 /// Bytes of chunk extensions and of trailers in one message (RFC 9112, section 7.1.1: bound them).
 pub const CHUNK_OVERHEAD: usize = 16 * 1024;
+/// Bytes that are still read and thrown away after a request was refused, so that the client reads the answer before a reset.
+pub const DRAINED: usize = 64 * 1024;
 /// Bytes of a connection's read and write buffers inside hyper.
 pub const CONNECTION_BUFFER: usize = 64 * 1024;
 /// Lifetime of a token that the gateway signs for a backend (`resign`).
@@ -26,9 +28,13 @@ pub const PARK_AFTER: Duration = Duration::from_secs(1);
 pub const HANDSHAKES: usize = 256;
 /// Connections accepted and not yet taken by their worker.
 pub const ACCEPT_QUEUE: usize = 1024;
-/// Interim (1xx) answers of a backend to one request.
-pub const INTERIM_ANSWERS: u32 = 16;
+/// Bytes that a backend may send before the head of its answer is complete: interim (1xx) answers and the head itself.
+pub const BYTES_BEFORE_HEAD: u64 = 128 * 1024;
+/// Attempts at kept connections that turn out to be closed before a new one is made.
+pub const KEPT_ATTEMPTS: usize = 4;
 /// Bytes of an access log buffer that is handed to the writer.
 pub const LOG_BUFFER: usize = 64 * 1024;
 /// Access log buffers that wait for the writer; beyond them lines are dropped and counted.
 pub const LOG_QUEUE: usize = 64;
+/// Bytes that a client may go on sending after the last answer of its connection, before the connection is reset.
+pub const LINGERING_BYTES: usize = 256 * 1024;

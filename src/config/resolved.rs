@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
 
+pub use crate::monday::app_keys::Audience;
 use crate::monday::kinds::Kind;
 use crate::secret::Secret;
 
@@ -173,17 +174,6 @@ pub struct App {
     pub leeway: Duration,
 }
 
-/// `apps.NAME.audience`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Audience {
-    /// Not compared.
-    Off,
-    /// Scheme, host and port must be those of a `public_url` (default).
-    Origin,
-    /// Also the path must be the request's, without query and trailing slash.
-    Exact,
-}
-
 /// `[upstreams.NAME]`.
 #[derive(Clone, Debug)]
 pub struct Upstream {
@@ -304,6 +294,7 @@ pub enum Authorization {
 
 /// `routes.allow`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "three questions that a route may ask")]
 pub struct Allow {
     /// `guests = false`.
     pub no_guests: bool,
@@ -347,7 +338,7 @@ pub struct InjectHeader {
 /// What an injected header says.
 #[derive(Clone, Debug)]
 pub enum InjectValue {
-    /// The same for every request; sensitive if it came from a secret source.
+    /// The same for every request; sensitive, since it may be a key.
     Fixed(HeaderValue),
     /// Literal text and claims; if one claim is missing, no header.
     Template(Vec<Piece>),

@@ -175,6 +175,17 @@ pub const KINDS: [Row; 12] = [
     },
 ];
 
+/// The names, as metrics number the kinds.
+pub const KIND_NAMES: [&str; KINDS.len()] = {
+    let mut names = [""; KINDS.len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = KINDS[at].name;
+        at += 1;
+    }
+    names
+};
+
 impl Kind {
     /// All that follows from it.
     #[expect(clippy::indexing_slicing, reason = "a test holds the table to the order of the enum")]

@@ -156,3 +156,78 @@ pub enum UpstreamFault {
     /// No head within the route's `timeout`.
     Timeout,
 }
+
+impl Unauthorized {
+    /// What a verification can come to, as metrics call it; [`Unauthorized::result`] points into it, and 0 is success.
+    pub const RESULTS: [&'static str; 12] = [
+        "ok",
+        "missing",
+        "multiple",
+        "malformed",
+        "algorithm",
+        "signature",
+        "other_secret",
+        "expired",
+        "not_yet_valid",
+        "audience",
+        "wrong_app",
+        "wrong_kind",
+    ];
+
+    /// Its place in [`Unauthorized::RESULTS`].
+    pub const fn result(&self) -> usize {
+        match self {
+            Self::Missing => 1,
+            Self::Multiple => 2,
+            Self::Token(
+                Flaw::TooLong
+                | Flaw::Parts
+                | Flaw::Base64
+                | Flaw::Header
+                | Flaw::Critical
+                | Flaw::Claims
+                | Flaw::NoExpiry,
+            ) => 3,
+            Self::Token(Flaw::Algorithm) => 4,
+            Self::Token(Flaw::Signature) => 5,
+            Self::OtherSecret { .. } => 6,
+            Self::Expired { .. } => 7,
+            Self::NotYetValid { .. } => 8,
+            Self::Audience { .. } => 9,
+            Self::WrongApp { .. } => 10,
+            Self::WrongKind { .. } => 11,
+        }
+    }
+
+    /// What metrics call it.
+    #[expect(clippy::indexing_slicing, reason = "a test holds every result to the table")]
+    pub const fn label(&self) -> &'static str {
+        Self::RESULTS[self.result()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_has_its_own_place_among_the_results() {
+        let reasons = [
+            (Unauthorized::Missing, "missing"),
+            (Unauthorized::Multiple, "multiple"),
+            (Unauthorized::Token(Flaw::TooLong), "malformed"),
+            (Unauthorized::Token(Flaw::NoExpiry), "malformed"),
+            (Unauthorized::Token(Flaw::Algorithm), "algorithm"),
+            (Unauthorized::Token(Flaw::Signature), "signature"),
+            (Unauthorized::OtherSecret { needs_client: true }, "other_secret"),
+            (Unauthorized::Expired { seconds: 1 }, "expired"),
+            (Unauthorized::NotYetValid { seconds: 1 }, "not_yet_valid"),
+            (Unauthorized::Audience { came: String::new() }, "audience"),
+            (Unauthorized::WrongApp { claim: "app_id" }, "wrong_app"),
+            (Unauthorized::WrongKind { why: "" }, "wrong_kind"),
+        ];
+        for (reason, label) in reasons {
+            assert_eq!(reason.label(), label);
+        }
+    }
+}

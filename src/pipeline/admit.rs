@@ -1,0 +1,63 @@
+//! Lets a verified request through, or not: the route's `allow`. Takes what `verify` returned; only this makes an `Admitted`,
+//! and only that is given header values and forwarded. Async because who is authorized may have to be asked for.
+
+use crate::config::resolved::Allow;
+use crate::monday::claims::Claims;
+use crate::pipeline::refusal::{Forbidden, Refusal};
+use crate::pipeline::route::Routed;
+use crate::pipeline::verify::Verified;
+
+/// A request that may be forwarded: routed, verified, allowed. Made by [`admit`] only.
+#[derive(Debug)]
+pub(crate) struct Admitted<'s> {
+    routed: Routed<'s>,
+    verified: Verified,
+}
+
+impl<'s> Admitted<'s> {
+    /// The request and its route.
+    pub(crate) fn routed(&self) -> &Routed<'s> {
+        &self.routed
+    }
+
+    /// What monday says about the caller; none on `public`.
+    pub(crate) fn claims(&self) -> Option<&Claims> {
+        self.verified.caller.claims()
+    }
+
+    /// The token, if it came in the query.
+    pub(crate) fn query_token(&self) -> Option<&str> {
+        self.verified.caller.query_token()
+    }
+
+    /// Gives up the proof for the request.
+    pub(crate) fn into_routed(self) -> Routed<'s> {
+        self.routed
+    }
+}
+
+/// Admits a verified request, or says which part of `allow` refuses it.
+pub(crate) async fn admit<'s>(routed: Routed<'s>, verified: Verified) -> Result<Admitted<'s>, Refusal> {
+    if let Some(claims) = verified.caller.claims() {
+        allowed(&routed.route().allow, claims).map_err(Refusal::Forbidden)?;
+    }
+    Ok(Admitted { routed, verified })
+}
+
+/// Whether `allow` lets these claims pass. A claim that is absent refuses.
+fn allowed(allow: &Allow, claims: &Claims) -> Result<(), Forbidden> {
+    let is_not = |claim: Option<bool>| claim == Some(false);
+    if allow.no_guests && !is_not(claims.is_guest) {
+        return Err(Forbidden::Guest);
+    }
+    if allow.no_view_only && !is_not(claims.is_view_only) {
+        return Err(Forbidden::ViewOnly);
+    }
+    if allow.admin_only && claims.is_admin != Some(true) {
+        return Err(Forbidden::NotAdmin);
+    }
+    if !allow.accounts.is_empty() && !allow.accounts.contains(&claims.account_id) {
+        return Err(Forbidden::Account);
+    }
+    Ok(())
+}

@@ -1,0 +1,196 @@
+//! Sends an admitted request to its backend and returns the head of the answer, with the body to follow. Within the
+//! route's `timeout`, over all attempts. A request is sent again only if it came back unsent from a kept connection.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Instant;
+
+use http::header::{CONNECTION, HOST, TRAILER, UPGRADE};
+use http::uri::PathAndQuery;
+use http::{Extensions, HeaderValue, Request, Response, StatusCode, Uri, Version};
+use hyper::body::Incoming;
+
+use crate::headers::{Sender, X_REQUEST_ID, strip_request};
+use crate::limits;
+use crate::monday::kinds::TokenPlace;
+use crate::pipeline::Work;
+use crate::pipeline::admit::Admitted;
+use crate::pipeline::body::{Intake, Trouble, take_in};
+use crate::pipeline::inject::{HeaderChanges, apply};
+use crate::pipeline::lifetimes::Tunnel;
+use crate::pipeline::peer::{Client, Trust};
+use crate::pipeline::refusal::{Malformed, Refusal, UpstreamFault};
+use crate::pipeline::verify::query_without;
+use crate::upstream::answer_body::AnswerBody;
+use crate::upstream::connect::ConnectFault;
+use crate::upstream::link::{ExchangeFault, Link};
+use crate::upstream::pool::{Age, CheckoutFault, Pool};
+use crate::upstream::request_body::RequestBody;
+
+/// The head of a backend's answer, and what follows.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// An ordinary one.
+    Ordinary(Response<AnswerBody>),
+    /// 101: from here on the connection is a tunnel.
+    Switched(Response<()>, Tunnel),
+}
+
+/// Whether the request is a WebSocket handshake: only then is a 101 an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Handshake {
+    WebSocket,
+    None,
+}
+
+/// What a request is sent with, beside its own parts.
+struct Sending<'a> {
+    pool: &'a Pool,
+    client: &'a Client,
+    handshake: Handshake,
+    trouble: &'a Trouble,
+}
+
+/// Forwards an admitted request. `changes` are applied after the caller's protected fields are gone.
+pub(crate) async fn forward(work: &mut Work<'_>, admitted: Admitted<'_>, changes: HeaderChanges, client: &Client) -> Result<Answer, Refusal> {
+    let route = admitted.routed().route();
+    let handshake = admitted.routed().clean().upgrade().map_or(Handshake::None, |_| Handshake::WebSocket);
+    let pool = work.pool(route.upstream)?;
+    let trouble = Trouble::default();
+    let request = outgoing(work, admitted, changes, &Sending { pool: &pool, client, handshake, trouble: &trouble }).await?;
+    let began = Instant::now();
+    let sent = work.worker.deadlines.after(route.timeout).bound(exchange(&pool, request)).await;
+    let took = began.elapsed();
+    work.seen.upstream = Some((route.upstream, took));
+    pool.counters().durations.observe(took);
+    // A body that failed on its way is the caller's fault, whatever became of the exchange.
+    let fault = |fault| trouble.refusal().unwrap_or(Refusal::Upstream(fault));
+    let (answer, link) = sent.ok_or_else(|| fault(UpstreamFault::Timeout))?.map_err(fault)?;
+    accept(work, &pool, (answer, link), handshake).await
+}
+
+/// Makes the request that goes out: the caller's protected fields removed, ours set, the path as it was matched.
+async fn outgoing(
+    work: &mut Work<'_>,
+    admitted: Admitted<'_>,
+    changes: HeaderChanges,
+    sending: &Sending<'_>,
+) -> Result<Request<RequestBody>, Refusal> {
+    let route = admitted.routed().route();
+    let target = target(&admitted)?;
+    let intake = Intake {
+        limit: route.max_body,
+        patience: work.snapshot().limits.body_idle_timeout,
+        deadlines: work.worker.deadlines.clone(),
+        installed: Rc::clone(work.installed),
+    };
+    let host = admitted.routed().clean().raw_host().clone();
+    let (mut parts, incoming) = admitted.into_routed().into_clean().into_request().into_parts();
+    let body = take_in(incoming, &intake, sending.trouble).await?;
+    if let RequestBody::Whole(bytes) = &body {
+        work.seen.bytes_in = bytes.len() as u64;
+    }
+    let trailers = parts.headers.remove(TRAILER);
+    let forwarded = sending.client.forwarded_values(&host);
+    let removed = strip_request(&mut parts.headers, &work.snapshot().removal, sending.client.trust.into());
+    work.worker.counters().odd_names_omitted(removed.odd as u64);
+    apply(changes, route, &mut parts.headers);
+    forwarded.set(&mut parts.headers);
+    parts.headers.insert(X_REQUEST_ID, work.seen.request_id.clone());
+    parts.headers.insert(HOST, sending.pool.upstream.own_host.clone().unwrap_or(host));
+    if let (RequestBody::Stream(_), Some(names)) = (&body, trailers) {
+        // hyper sends the trailers that are announced; those that must not go on are taken out of the body's end.
+        parts.headers.insert(TRAILER, names);
+    }
+    if sending.handshake == Handshake::WebSocket {
+        parts.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        parts.headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    }
+    (parts.uri, parts.version, parts.extensions) = (target, Version::HTTP_11, Extensions::new());
+    Ok(Request::from_parts(parts, body))
+}
+
+/// The path and query that go out: byte for byte what was matched, but for `strip_prefix` and the query token.
+fn target(admitted: &Admitted<'_>) -> Result<Uri, Refusal> {
+    let (clean, route) = (admitted.routed().clean(), admitted.routed().route());
+    let removed = match route.kind.row().token {
+        TokenPlace::Query(name) | TokenPlace::HeaderOrQuery(name) if !route.keep_query_token => Some(name),
+        _ => None,
+    };
+    let stripped = route.strip_prefix.as_deref().and_then(|prefix| clean.path().strip_prefix(prefix));
+    if removed.is_none() && stripped.is_none() {
+        return Ok(Uri::from(clean.target().clone()));
+    }
+    let path = match stripped {
+        Some("") => "/",
+        Some(rest) => rest,
+        None => clean.path(),
+    };
+    let query = clean.query().map(|query| removed.map_or_else(|| query.to_owned(), |name| query_without(query, &[name])));
+    let whole = match query.as_deref() {
+        None | Some("") => path.to_owned(),
+        Some(query) => format!("{path}?{query}"),
+    };
+    let whole = PathAndQuery::try_from(whole).map_err(|_invalid| Refusal::Malformed(Malformed::Target))?;
+    Ok(Uri::from(whole))
+}
+
+/// Sends it over a connection of the pool; over another one only as long as it comes back unsent.
+async fn exchange(pool: &Rc<Pool>, request: Request<RequestBody>) -> Result<(Response<Incoming>, Box<Link>), UpstreamFault> {
+    let mut request = request;
+    for _ in 0..limits::KEPT_ATTEMPTS {
+        let mut lent = pool.checkout().await.map_err(UpstreamFault::from)?;
+        match lent.link.exchange(request).await {
+            Ok(answer) => return Ok((answer, lent.link)),
+            Err(ExchangeFault::Unsent(unsent)) if lent.age == Age::Kept => request = *unsent,
+            Err(ExchangeFault::Broken) => return Err(UpstreamFault::Broken),
+            Err(ExchangeFault::Unsent(_) | ExchangeFault::Closed) => return Err(UpstreamFault::Closed),
+        }
+    }
+    Err(UpstreamFault::Closed)
+}
+
+/// Takes the head: a 101 only if a WebSocket was asked for.
+async fn accept(
+    work: &Work<'_>,
+    pool: &Rc<Pool>,
+    (answer, link): (Response<Incoming>, Box<Link>),
+    handshake: Handshake,
+) -> Result<Answer, Refusal> {
+    if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+        if handshake == Handshake::None {
+            return Err(Refusal::Upstream(UpstreamFault::Broken));
+        }
+        let (parts, _empty) = answer.into_parts();
+        let (stream, early) = link.into_stream().await;
+        return Ok(Answer::Switched(Response::from_parts(parts, ()), Tunnel { stream, early }));
+    }
+    let patience = work.snapshot().limits.body_idle_timeout;
+    let mut answer = answer.map(|incoming| AnswerBody::new(incoming, link, Rc::clone(pool), &work.worker.deadlines, patience));
+    poll_fn(|cx| {
+        answer.body_mut().settle(cx);
+        Poll::Ready(())
+    })
+    .await;
+    Ok(Answer::Ordinary(answer))
+}
+
+impl From<Trust> for Sender {
+    fn from(trust: Trust) -> Self {
+        match trust {
+            Trust::Trusted => Self::TrustedProxy,
+            Trust::Untrusted => Self::Untrusted,
+        }
+    }
+}
+
+impl From<CheckoutFault> for UpstreamFault {
+    fn from(fault: CheckoutFault) -> Self {
+        match fault {
+            CheckoutFault::Exhausted => Self::Exhausted,
+            CheckoutFault::Connect(ConnectFault::Timeout) => Self::ConnectTimeout,
+            CheckoutFault::Connect(ConnectFault::Io(_)) => Self::Connect,
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! Sweeps over every refusal and every caller.
+
+use std::time::Duration;
+
+use http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY};
+
+use super::*;
+use crate::jwt::Flaw;
+use crate::pipeline::refusal::{Forbidden, Malformed, UpstreamFault};
+use crate::pipeline::reply::detail::log_detail;
+use crate::pipeline::reply::facts::{Connection, verification};
+
+const CANARY: &str = "c4n4ry";
+const ID: &str = "req-0123";
+
+fn unauthorized() -> Vec<Unauthorized> {
+    let flaws = [
+        Flaw::TooLong,
+        Flaw::Parts,
+        Flaw::Base64,
+        Flaw::Header,
+        Flaw::Algorithm,
+        Flaw::Critical,
+        Flaw::Signature,
+        Flaw::Claims,
+        Flaw::NoExpiry,
+    ];
+    let mut all: Vec<_> = flaws.map(Unauthorized::Token).into();
+    all.extend([
+        Unauthorized::Missing,
+        Unauthorized::Multiple,
+        Unauthorized::OtherSecret { needs_client: true },
+        Unauthorized::OtherSecret { needs_client: false },
+        Unauthorized::Expired { seconds: 712_345 },
+        Unauthorized::NotYetValid { seconds: 712_345 },
+        Unauthorized::Audience { came: format!("https://{CANARY}\n") },
+        Unauthorized::WrongApp { claim: "c4n4ry" },
+        Unauthorized::WrongKind { why: "c4n4ry" },
+    ]);
+    all
+}
+
+fn malformed() -> [Malformed; 15] {
+    [
+        Malformed::RequestLine,
+        Malformed::ControlCharacter,
+        Malformed::ObsFold,
+        Malformed::FieldName,
+        Malformed::BothLengths,
+        Malformed::TransferEncoding,
+        Malformed::ContentLength,
+        Malformed::Host,
+        Malformed::HostMismatch,
+        Malformed::Target,
+        Malformed::Path,
+        Malformed::Query,
+        Malformed::MaxForwards,
+        Malformed::Upgrade,
+        Malformed::Chunk,
+    ]
+}
+
+fn refusals() -> Vec<Refusal> {
+    let mut all = vec![
+        Refusal::HeadTooSlow,
+        Refusal::HeadTooLarge,
+        Refusal::BodyTooLarge { limit: 712_345 },
+        Refusal::BodyTooSlow,
+        Refusal::BodyBroken,
+        Refusal::MethodRefused,
+        Refusal::NoRoute,
+        Refusal::NoMethod { allow: "GET, POST".into() },
+        Refusal::Misdirected,
+        Refusal::OriginRefused,
+        Refusal::TooMany { retry_after: Duration::from_millis(1500) },
+        Refusal::Internal,
+    ];
+    all.extend(malformed().map(Refusal::Malformed));
+    all.extend(unauthorized().into_iter().map(Refusal::Unauthorized));
+    all.extend([Forbidden::Guest, Forbidden::ViewOnly, Forbidden::NotAdmin, Forbidden::Account].map(Refusal::Forbidden));
+    all.extend(
+        [
+            UpstreamFault::Connect,
+            UpstreamFault::ConnectTimeout,
+            UpstreamFault::Exhausted,
+            UpstreamFault::Closed,
+            UpstreamFault::Broken,
+            UpstreamFault::Timeout,
+        ]
+        .map(Refusal::Upstream),
+    );
+    all
+}
+
+fn looks() -> Vec<Look<'static>> {
+    let mut all = Vec::new();
+    for caller in [Caller::Server, Caller::Script, Caller::Person, Caller::Anyone] {
+        for prefers in [Prefers::Html, Prefers::Json] {
+            for retry in [Retry::On5xx, Retry::No] {
+                all.push(Look { caller, prefers, retry, request_id: ID });
+            }
+        }
+    }
+    all
+}
+
+fn text(response: &Response<Bytes>) -> &str {
+    std::str::from_utf8(response.body()).expect("UTF-8")
+}
+
+fn is_page(response: &Response<Bytes>) -> bool {
+    response.headers()[CONTENT_TYPE] == "text/html; charset=utf-8"
+}
+
+fn member(response: &Response<Bytes>, name: &str) -> serde_json::Value {
+    serde_json::from_str::<serde_json::Value>(text(response)).expect("JSON")[name].clone()
+}
+
+/// Calls it with every answer to every look.
+fn sweep(mut judge: impl FnMut(&Refusal, &Look<'_>, &Response<Bytes>)) {
+    for refusal in refusals() {
+        for look in looks() {
+            judge(&refusal, &look, &reply(&refusal, &look));
+        }
+    }
+}
+
+#[test]
+fn only_401_and_403_carry_a_severity_code_and_it_is_4000() {
+    sweep(|refusal, _look, response| {
+        assert!(!text(response).contains("6000"), "{refusal:?}");
+        if is_page(response) {
+            return;
+        }
+        let told = [401, 403].contains(&response.status().as_u16());
+        let code = member(response, "severityCode");
+        assert_eq!(code, if told { serde_json::json!(4000) } else { serde_json::Value::Null }, "{refusal:?}");
+        for name in ["notificationErrorTitle", "notificationErrorDescription", "runtimeErrorDescription"] {
+            assert_eq!(member(response, name).as_str().is_some_and(|text| !text.is_empty()), told, "{refusal:?} {name}");
+        }
+    });
+}
+
+#[test]
+fn a_bad_token_is_401_with_a_challenge_and_never_5xx() {
+    for why in unauthorized() {
+        for look in looks() {
+            let response = reply(&Refusal::Unauthorized(why.clone()), &look);
+            assert_eq!(response.status(), 401, "{why:?}");
+            let challenge = response.headers()[WWW_AUTHENTICATE].to_str().expect("ASCII");
+            assert!(challenge.starts_with("Bearer"), "{why:?}");
+            assert_eq!(challenge.contains("error"), why != Unauthorized::Missing, "{why:?}");
+        }
+    }
+}
+
+#[test]
+fn the_statuses_are_those_of_the_table() {
+    let expected = |refusal: &Refusal| match refusal {
+        Refusal::Malformed(_) | Refusal::BodyBroken => 400,
+        Refusal::HeadTooSlow | Refusal::BodyTooSlow => 408,
+        Refusal::HeadTooLarge => 431,
+        Refusal::BodyTooLarge { .. } => 413,
+        Refusal::MethodRefused | Refusal::NoMethod { .. } => 405,
+        Refusal::NoRoute => 404,
+        Refusal::Misdirected => 421,
+        Refusal::Unauthorized(_) => 401,
+        Refusal::Forbidden(_) | Refusal::OriginRefused => 403,
+        Refusal::TooMany { .. } => 429,
+        Refusal::Upstream(UpstreamFault::Exhausted) => 503,
+        Refusal::Upstream(UpstreamFault::Timeout | UpstreamFault::ConnectTimeout) => 504,
+        Refusal::Upstream(_) => 502,
+        Refusal::Internal => 500,
+    };
+    sweep(|refusal, look, response| {
+        let monday_would_give_up = matches!(refusal, Refusal::TooMany { .. }) && look.retry == Retry::On5xx;
+        let status = if monday_would_give_up { 503 } else { expected(refusal) };
+        assert_eq!(response.status(), status, "{refusal:?}");
+        if status == 405 {
+            assert!(response.headers()[ALLOW].to_str().expect("ASCII").contains("GET"));
+        }
+    });
+}
+
+#[test]
+fn too_many_says_when_to_come_again_in_whole_seconds_rounded_up() {
+    for look in looks() {
+        let refusal = Refusal::TooMany { retry_after: Duration::from_millis(1500) };
+        assert_eq!(reply(&refusal, &look).headers()[RETRY_AFTER], "2");
+    }
+}
+
+#[test]
+fn no_body_tells_a_detail_a_secret_or_a_library() {
+    let inner = ["token", "secret", "jwt", "claim", "signature", "rustls", "hyper", "aud", "bearer", "712345", CANARY];
+    sweep(|refusal, _look, response| {
+        let body = text(response).to_lowercase();
+        let body = body.replace("color-scheme", "");
+        for word in inner {
+            assert!(!body.contains(word), "{word} in the answer to {refusal:?}: {body}");
+        }
+        assert!(body.contains(ID), "{refusal:?}");
+    });
+}
+
+#[test]
+fn every_answer_is_whole_and_never_stored_or_sniffed() {
+    sweep(|refusal, _look, response| {
+        let headers = response.headers();
+        assert_eq!(headers[CONTENT_LENGTH], response.body().len().to_string(), "{refusal:?}");
+        assert_eq!(headers[CACHE_CONTROL], "no-store");
+        assert_eq!(headers[X_CONTENT_TYPE_OPTIONS], "nosniff");
+        assert_eq!(headers.contains_key(CONTENT_SECURITY_POLICY), is_page(response));
+        assert_eq!(headers.contains_key(REFERRER_POLICY), is_page(response));
+    });
+}
+
+#[test]
+fn people_get_pages_and_mondays_servers_never_do() {
+    sweep(|_refusal, look, response| {
+        let page = match look.caller {
+            Caller::Person => true,
+            Caller::Server => false,
+            Caller::Script | Caller::Anyone => look.prefers == Prefers::Html,
+        };
+        assert_eq!(is_page(response), page, "{look:?}");
+    });
+}
+
+#[test]
+fn after_a_request_whose_end_is_in_doubt_the_connection_ends() {
+    for refusal in refusals() {
+        let doubt = [400, 408, 413, 431, 500].contains(&facts(&refusal).status.as_u16()) || refusal == Refusal::MethodRefused;
+        assert_eq!(facts(&refusal).connection == Connection::Close, doubt, "{refusal:?}");
+    }
+}
+
+#[test]
+fn labels_are_snake_case_and_the_verifications_are_the_documented_ones() {
+    for refusal in refusals() {
+        let reason = facts(&refusal).reason;
+        assert!(reason.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{reason}");
+    }
+    let documented = [
+        "missing", "multiple", "malformed", "algorithm", "signature", "other_secret", "expired", "not_yet_valid", "audience",
+        "wrong_app", "wrong_kind",
+    ];
+    for why in unauthorized() {
+        assert!(documented.contains(&verification(&why)), "{why:?}");
+    }
+}
+
+#[test]
+fn the_log_reads_which_secret_fits_and_an_audience_cannot_forge_a_line() {
+    let detail = |why| log_detail(&Refusal::Unauthorized(why)).to_string();
+    let swapped = detail(Unauthorized::OtherSecret { needs_client: true });
+    assert!(swapped.contains("fits signing_secret") && swapped.contains("signed with client_secret"), "{swapped}");
+    let audience = detail(Unauthorized::Audience { came: format!("https://{CANARY}\n") });
+    assert!(audience.contains(CANARY) && !audience.contains('\n'), "{audience}");
+    assert!(detail(Unauthorized::NotYetValid { seconds: 90 }).contains("clock"));
+    for refusal in refusals() {
+        assert!(!log_detail(&refusal).to_string().contains('\n'));
+    }
+}
+
+#[test]
+fn accept_decides_by_weight() {
+    let prefers = |accept: &str| {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, accept.parse().expect("value"));
+        Prefers::of(&headers)
+    };
+    assert_eq!(prefers("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"), Prefers::Html);
+    assert_eq!(prefers("application/json;q=0.5, text/html;q=0.9"), Prefers::Html);
+    for json in ["*/*", "", "application/json", "text/html;q=0", "text/html;q=0.3, application/json", "text/html;q=x"] {
+        assert_eq!(prefers(json), Prefers::Json, "{json}");
+    }
+    assert_eq!(Prefers::of(&HeaderMap::new()), Prefers::Json);
+}
+
+#[test]
+fn strict_transport_security_lasts_two_years() {
+    let mut headers = HeaderMap::new();
+    set_strict_transport(&mut headers);
+    assert_eq!(headers[STRICT_TRANSPORT_SECURITY], "max-age=63072000");
+}

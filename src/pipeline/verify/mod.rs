@@ -1,0 +1,203 @@
+//! Says who calls. Takes the request's credentials and what its route and app ask for; returns a `Caller`, which nothing
+//! else can make, or why there is none. The signature is judged first, and claims only after it; nothing is remembered
+//! from one request to the next. Knows no body and no backend. RFC 7519, section 7.2; RFC 8725.
+
+mod audience;
+mod find;
+
+use std::fmt;
+
+use bytes::Bytes;
+
+use crate::config::resolved::PublicUrl;
+use crate::jwt::{Compact, Flaw, Key};
+use crate::monday::app_keys::AppKeys;
+use crate::monday::claims::{Claims, ClaimsFlaw};
+use crate::monday::kinds::{Row, SignedBy};
+use crate::pipeline::refusal::Unauthorized;
+
+use find::Found;
+pub(crate) use find::query_without;
+
+/// Characters of an audience that did not fit that are kept for the log.
+const AUDIENCE_SHOWN: usize = 200;
+
+/// The proof that a request was verified, or that its route asks for nobody. Made by [`judge`] only.
+#[derive(Clone)]
+pub(crate) struct Caller(Who);
+
+#[derive(Clone)]
+enum Who {
+    Monday { claims: Box<Claims>, query_token: Option<Box<str>> },
+    Anonymous,
+}
+
+/// What a request is judged by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked<'a> {
+    /// The kind of the route.
+    pub(crate) row: &'a Row,
+    /// The app of the route; every kind but `public` has one.
+    pub(crate) app: Option<&'a AppKeys>,
+    /// How monday reaches the gateway.
+    pub(crate) public_urls: &'a [PublicUrl],
+    /// The request's path, without query.
+    pub(crate) path: &'a str,
+    /// The time, in Unix seconds.
+    pub(crate) now: i64,
+}
+
+/// Who calls, and where that stood.
+#[derive(Clone, Debug)]
+pub(crate) struct Verified {
+    /// Who calls.
+    pub(crate) caller: Caller,
+    /// Where the token was.
+    pub(crate) token_from: TokenFrom,
+}
+
+/// Where a token was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TokenFrom {
+    /// In the `Authorization` field.
+    Header,
+    /// In the query, under the name that the kind has for it.
+    Query,
+    /// There was none, and none is needed.
+    Nowhere,
+}
+
+impl Caller {
+    /// What monday says about the caller; none for `public`.
+    pub(crate) fn claims(&self) -> Option<&Claims> {
+        match &self.0 {
+            Who::Monday { claims, .. } => Some(claims),
+            Who::Anonymous => None,
+        }
+    }
+
+    /// The token, if it came in the query: with `authorization = "keep"` it goes on as the `Authorization` field.
+    pub(crate) fn query_token(&self) -> Option<&str> {
+        match &self.0 {
+            Who::Monday { query_token, .. } => query_token.as_deref(),
+            Who::Anonymous => None,
+        }
+    }
+
+    /// A caller that nobody verified, for the tests of later steps.
+    #[cfg(test)]
+    pub(crate) fn for_test(claims: Option<Claims>) -> Self {
+        Self(claims.map_or(Who::Anonymous, |claims| Who::Monday { claims: Box::new(claims), query_token: None }))
+    }
+}
+
+impl fmt::Debug for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Who::Monday { claims, .. } => claims.fmt(f),
+            Who::Anonymous => f.write_str("Anonymous"),
+        }
+    }
+}
+
+/// Judges one request by its `Authorization` fields and its raw query.
+pub(crate) fn judge<'r>(
+    fields: impl Iterator<Item = &'r [u8]>,
+    query: Option<&'r str>,
+    asked: &Asked<'_>,
+) -> Result<Verified, Unauthorized> {
+    if asked.row.signed_by == SignedBy::Nobody {
+        return Ok(Verified { caller: Caller(Who::Anonymous), token_from: TokenFrom::Nowhere });
+    }
+    let found = find::find(asked.row.token, fields, query)?;
+    let claims = Box::new(judge_token(found.token(), asked)?);
+    let (query_token, token_from) = match found {
+        Found::Header(_) => (None, TokenFrom::Header),
+        Found::Query(token) => (Some(token.into()), TokenFrom::Query),
+    };
+    Ok(Verified { caller: Caller(Who::Monday { claims, query_token }), token_from })
+}
+
+/// Judges one token: its form, its signature, and then its claims.
+fn judge_token(token: &str, asked: &Asked<'_>) -> Result<Claims, Unauthorized> {
+    // A route without an app would be a fault of the configuration; no key fits then.
+    let app = asked.app.ok_or(Unauthorized::Token(Flaw::Signature))?;
+    let compact = Compact::split(token).map_err(Unauthorized::Token)?;
+    check_signature(&compact, asked.row.signed_by, app)?;
+    let mut payload = Vec::new();
+    compact.payload(&mut payload).map_err(Unauthorized::Token)?;
+    let claims = Claims::parse(Bytes::from(payload), asked.row.shape)?;
+    check_times(&claims, asked.now, app.leeway)?;
+    check_audience(&claims, app, asked)?;
+    check_app(&claims, app)?;
+    Ok(claims)
+}
+
+fn check_signature(compact: &Compact<'_>, signed_by: SignedBy, app: &AppKeys) -> Result<(), Unauthorized> {
+    let (right, other): (&[Key], &[Key]) = match signed_by {
+        SignedBy::Signing => (&app.signing, &app.client),
+        SignedBy::Client => (&app.client, &app.signing),
+        SignedBy::SigningThenClient if compact.verify(&app.signing).is_ok() => return Ok(()),
+        SignedBy::SigningThenClient => (&app.client, &[]),
+        SignedBy::Nobody => (&[], &[]),
+    };
+    match compact.verify(right) {
+        Ok(_) => Ok(()),
+        Err(Flaw::Signature) if compact.verify(other).is_ok() => {
+            Err(Unauthorized::OtherSecret { needs_client: signed_by == SignedBy::Client })
+        }
+        Err(flaw) => Err(Unauthorized::Token(flaw)),
+    }
+}
+
+/// A token is good from `nbf` (or `iat`) minus the leeway, that second included, until `exp` plus the leeway, that second
+/// excluded (RFC 7519, sections 4.1.4 and 4.1.5).
+fn check_times(claims: &Claims, now: i64, leeway: i64) -> Result<(), Unauthorized> {
+    if now >= claims.expires.saturating_add(leeway) {
+        return Err(Unauthorized::Expired { seconds: now.saturating_sub(claims.expires) });
+    }
+    for from in [claims.not_before, claims.issued_at].into_iter().flatten() {
+        if now.saturating_add(leeway) < from {
+            return Err(Unauthorized::NotYetValid { seconds: from.saturating_sub(now) });
+        }
+    }
+    Ok(())
+}
+
+fn check_audience(claims: &Claims, app: &AppKeys, asked: &Asked<'_>) -> Result<(), Unauthorized> {
+    let came = claims.audience.iter().map(|one| one.as_str());
+    let Some(first) = claims.audience.first() else { return Ok(()) };
+    if audience::fits(app.audience, came, asked.public_urls, asked.path) {
+        return Ok(());
+    }
+    Err(Unauthorized::Audience { came: first.as_str().chars().take(AUDIENCE_SHOWN).collect() })
+}
+
+fn check_app(claims: &Claims, app: &AppKeys) -> Result<(), Unauthorized> {
+    let differ = |named: Option<i64>| named.is_some_and(|id| app.app_id.is_some_and(|own| own != id));
+    if let (Some(named), Some(own)) = (&claims.client_id, &app.client_id)
+        && named.as_str() != own
+    {
+        return Err(Unauthorized::WrongApp { claim: "client_id" });
+    }
+    if differ(claims.app_id) {
+        return Err(Unauthorized::WrongApp { claim: "app_id" });
+    }
+    if differ(claims.platform_app_id) {
+        return Err(Unauthorized::WrongApp { claim: "platformAppId" });
+    }
+    Ok(())
+}
+
+impl From<ClaimsFlaw> for Unauthorized {
+    fn from(flaw: ClaimsFlaw) -> Self {
+        match flaw {
+            ClaimsFlaw::Malformed(_) => Self::Token(Flaw::Claims),
+            ClaimsFlaw::NoExpiry => Self::Token(Flaw::NoExpiry),
+            ClaimsFlaw::Shape(why) => Self::WrongKind { why },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

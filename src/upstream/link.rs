@@ -1,0 +1,159 @@
+//! One HTTP/1.1 connection to a backend, driven by whoever uses it: no task of its own, so that an exchange wakes nobody
+//! else. Sends one request at a time; says afterwards whether both sides ended cleanly.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING};
+use http::{HeaderMap, Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{self, Connection, SendRequest};
+use hyper_util::rt::TokioIo;
+
+use crate::limits;
+use crate::upstream::pool::Slot;
+use crate::upstream::request_body::RequestBody;
+use crate::upstream::stream::Stream;
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+
+/// A connection that is open, or was a moment ago.
+#[derive(Debug)]
+pub(crate) struct Link {
+    sender: SendRequest<RequestBody>,
+    connection: Connection<TokioIo<Stream>, RequestBody>,
+    ended: bool,
+    received: Rc<Cell<u64>>,
+    /// How long it may wait for its next request.
+    pub(crate) idle_limit: Duration,
+    /// Counts it; given back when it closes.
+    pub(crate) slot: Slot,
+}
+
+/// Why an exchange brought no answer.
+#[derive(Debug)]
+pub(crate) enum ExchangeFault {
+    /// The connection had closed before a byte of the request was sent: here it is again.
+    Unsent(Box<Request<RequestBody>>),
+    /// It closed, or the request's body failed, before a head came.
+    Closed,
+    /// What came is no HTTP, or ambiguous.
+    Broken,
+}
+
+impl Link {
+    /// Starts HTTP/1.1 on a fresh stream.
+    pub(crate) async fn start(stream: Stream, slot: Slot, idle_limit: Duration) -> Result<Self, hyper::Error> {
+        let received = stream.received();
+        let (sender, connection) = http1::Builder::new()
+            .max_buf_size(limits::CONNECTION_BUFFER)
+            .writev(false)
+            .handshake(TokioIo::new(stream))
+            .await?;
+        Ok(Self { sender, connection, ended: false, received, idle_limit, slot })
+    }
+
+    /// Lets the connection read and write. Called by whoever waits for something that it brings.
+    pub(crate) fn drive(&mut self, cx: &mut Context<'_>) {
+        if !self.ended && self.connection.poll_without_shutdown(cx).is_ready() {
+            self.ended = true;
+        }
+    }
+
+    /// Whether it can take a request: both sides of the one before have ended cleanly, and nobody has closed it.
+    pub(crate) fn is_ready(&self) -> bool {
+        !self.ended && self.sender.is_ready()
+    }
+
+    /// Sends a request and waits for the head of its answer.
+    pub(crate) async fn exchange(&mut self, request: Request<RequestBody>) -> Result<Response<Incoming>, ExchangeFault> {
+        let before = self.received.get();
+        let mut answer = pin!(self.sender.try_send_request(request));
+        let (connection, ended, received) = (&mut self.connection, &mut self.ended, &self.received);
+        let answer = poll_fn(|cx| {
+            if !*ended && connection.poll_without_shutdown(cx).is_ready() {
+                *ended = true;
+            }
+            match answer.as_mut().poll(cx) {
+                Poll::Ready(answer) => Poll::Ready(Some(answer)),
+                Poll::Pending if received.get() - before > limits::BYTES_BEFORE_HEAD => Poll::Ready(None),
+                Poll::Pending => Poll::Pending,
+            }
+        });
+        match answer.await {
+            None => Err(ExchangeFault::Broken),
+            Some(Ok(answer)) => self.judge(answer),
+            Some(Err(mut fault)) => Err(match fault.take_message() {
+                Some(request) => ExchangeFault::Unsent(Box::new(request)),
+                None if fault.error().is_parse() => ExchangeFault::Broken,
+                None => ExchangeFault::Closed,
+            }),
+        }
+    }
+
+    /// An answer whose end two readers could see in two places is no answer (RFC 9112, section 6.3).
+    fn judge(&mut self, answer: Response<Incoming>) -> Result<Response<Incoming>, ExchangeFault> {
+        let fields = answer.headers();
+        let lengths = fields.get_all(CONTENT_LENGTH).iter().count();
+        let encodings = fields.get_all(TRANSFER_ENCODING);
+        let encoded = encodings.iter().count();
+        let chunked = encodings.iter().all(|value| value.as_bytes().eq_ignore_ascii_case(b"chunked"));
+        if lengths > 1 || encoded > 1 || (encoded == 1 && (lengths == 1 || !chunked)) {
+            return Err(ExchangeFault::Broken);
+        }
+        if let Some(promised) = keep_alive(fields) {
+            self.idle_limit = self.idle_limit.min(promised);
+        }
+        Ok(answer)
+    }
+
+    /// After a 101: the bare stream, and what the backend has sent on it already.
+    pub(crate) async fn into_stream(mut self) -> (Stream, Bytes) {
+        poll_fn(|cx| {
+            self.drive(cx);
+            if self.ended { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        let parts = self.connection.into_parts();
+        (parts.io.into_inner(), parts.read_buf)
+    }
+
+    /// Whether nothing has happened on it since it became idle: one look at its socket.
+    pub(crate) fn still_open(&mut self, cx: &mut Context<'_>) -> bool {
+        self.drive(cx);
+        self.is_ready()
+    }
+}
+
+/// What a server's `Keep-Alive: timeout=5` leaves: a second less, since the request has to get there in time.
+fn keep_alive(fields: &HeaderMap) -> Option<Duration> {
+    let value = fields.get(KEEP_ALIVE)?.to_str().ok()?;
+    let seconds: u64 = value
+        .split(',')
+        .find_map(|parameter| parameter.trim().strip_prefix("timeout="))?
+        .parse()
+        .ok()?;
+    Some(Duration::from_secs(seconds).saturating_sub(Duration::from_secs(1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_servers_keep_alive_leaves_a_second_of_margin() {
+        let mut fields = HeaderMap::new();
+        assert_eq!(keep_alive(&fields), None);
+        fields.insert(KEEP_ALIVE, "timeout=5, max=100".parse().unwrap());
+        assert_eq!(keep_alive(&fields), Some(Duration::from_secs(4)));
+        fields.insert(KEEP_ALIVE, "timeout=0".parse().unwrap());
+        assert_eq!(keep_alive(&fields), Some(Duration::ZERO));
+        fields.insert(KEEP_ALIVE, "max=1".parse().unwrap());
+        assert_eq!(keep_alive(&fields), None);
+    }
+}
