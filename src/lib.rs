@@ -1,6 +1,9 @@
 //! The auth gateway for monday.com apps. The modules are the layers, highest first; a module names only later ones.
 #![forbid(unsafe_code)]
 
+#[doc(hidden)]
+pub mod internals;
+
 mod commands;
 
 mod gateway;

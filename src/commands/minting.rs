@@ -2,6 +2,8 @@
 //! gateway.toml. Takes the resolved configuration; reads no file and no environment.
 
 use clap::Args;
+use http::Uri;
+use http::uri::PathAndQuery;
 use serde_json::Value;
 
 use crate::config::resolved::{App, Config};
@@ -33,13 +35,13 @@ pub(crate) struct MintArgs {
     /// Make one that expired a day ago.
     #[arg(long)]
     pub(crate) expired: bool,
-    /// The URL in `aud`; by default the first `public_url`, or the URL that is called.
+    /// The URL in `aud`; by default the one that is registered with monday: of `public_url`, with the path that is called.
     #[arg(long, value_name = "URL")]
     pub(crate) aud: Option<String>,
     /// Where an Authorization URL leads in the end.
     #[arg(long, value_name = "URL", default_value = Mint::default().back_to_url)]
     pub(crate) back_to_url: String,
-    /// Claims to add or replace, as a JSON object: '{"dat":{"is_guest":true}}'. A null removes one.
+    /// Claims to add or replace, as a JSON object; a null removes one.
     #[arg(long, value_name = "JSON")]
     pub(crate) claims: Option<String>,
 }
@@ -113,22 +115,36 @@ pub(crate) fn app<'c>(config: &'c Config, name: Option<&str>) -> Result<&'c App,
     }
 }
 
-/// Makes the token; `called` is the URL that monday would call.
-pub(crate) fn mint(args: &MintArgs, config: &Config, called: Option<&str>, now: i64) -> Result<Minted, MintFault> {
+/// The URL that monday calls in order to reach `called`, which may be behind a tunnel.
+fn registered(config: &Config, called: Option<&Uri>) -> String {
+    let path = called.and_then(Uri::path_and_query).map_or("/", PathAndQuery::as_str);
+    let public = |uri: &Uri| {
+        let port = if uri.scheme_str() == Some("https") { 443 } else { 80 };
+        let urls = &config.server.public_urls;
+        urls.iter().any(|url| Some(url.host.as_str()) == uri.host() && url.port == uri.port_u16().unwrap_or(port))
+    };
+    match (called, config.server.public_urls.first()) {
+        (Some(called), Some(_)) if public(called) => called.to_string(),
+        (_, Some(first)) => format!("{}{}{path}", first.origin(), first.path),
+        (called, None) => called.map(Uri::to_string).unwrap_or_default(),
+    }
+}
+
+/// Makes the token for a request to `called`.
+pub(crate) fn mint(args: &MintArgs, config: &Config, called: Option<&Uri>, now: i64) -> Result<Minted, MintFault> {
     if args.kind == Kind::Public {
         return Err(MintFault::Public);
     }
     let app = app(config, args.app.as_deref())?;
     let (secret, name) = secret(app, args.kind)?;
-    let first = config.server.public_urls.first().map(|url| format!("{}{}/", url.origin(), url.path));
-    let audience = args.aud.as_deref().or(called).or(first.as_deref()).unwrap_or_default();
+    let audience = args.aud.clone().unwrap_or_else(|| registered(config, called));
     let issued_at = if args.expired { now - LONG_AGO - args.ttl } else { now };
     let mut claims = Mint {
         account_id: args.account,
         user_id: args.user,
         app_id: app.app_id,
         client_id: app.client_id.as_deref(),
-        audience,
+        audience: &audience,
         back_to_url: &args.back_to_url,
         issued_at,
         expires: issued_at.saturating_add(args.ttl),
@@ -184,7 +200,7 @@ pub(crate) mod tests {
         AccessLog, Audience, Drain, Level, Limits, Log, LogFormat, PublicUrl, Server,
     };
 
-    /// One app with both secrets, at https://gw.example.com.
+    /// One app with both secrets, at `https://gw.example.com`.
     pub(crate) fn config() -> Config {
         let second = Duration::from_secs(1);
         let limits = Limits {
@@ -246,6 +262,15 @@ pub(crate) mod tests {
         let expired = mint(&args(&["--expired"]), &config(), None, 1_000_000).unwrap();
         assert_eq!(expired.claims["exp"], 1_000_000 - LONG_AGO);
         assert_eq!(expired.claims["aud"], "https://gw.example.com/");
+    }
+
+    #[test]
+    fn the_audience_is_the_url_that_monday_would_call() {
+        let aud = |called: &str| registered(&config(), Some(&called.parse().unwrap()));
+        assert_eq!(aud("http://127.0.0.1:3000/a?b"), "https://gw.example.com/a?b");
+        assert_eq!(aud("https://gw.example.com/a"), "https://gw.example.com/a");
+        assert_eq!(aud("https://gw.example.com:8443/a"), "https://gw.example.com/a");
+        assert_eq!(registered(&config(), None), "https://gw.example.com/");
     }
 
     #[test]

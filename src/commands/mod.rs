@@ -57,10 +57,8 @@ enum Command {
     Schema,
     /// Say why a token is, or is not, accepted; or which route a URL takes, and why.
     Explain(explain::ExplainArgs),
-    /// Mint a token as monday would.
     Token(token::TokenArgs),
-    /// Send a request as monday would, and say what monday would do with the answer.
-    Send(send::SendArgs),
+    Send(Box<send::SendArgs>),
     /// Make a development certificate in certs/.
     Cert(cert::CertArgs),
     /// Ask a running gateway how it is; the exit code tells, for containers.

@@ -1,4 +1,4 @@
-//! Tokens as monday makes them, for tests, the demo, `token` and `send`: the same claims, in the same order and types.
+//! Tokens as monday makes them, for tests, the demo, `token` and `send`: the same claims, of the same types.
 //! Signs with the app's own secrets; nothing here is used for a request that is served.
 //! monday's pages: "Authorization header", "Authorization URL", "App lifecycle webhooks", "Session tokens".
 

@@ -6,6 +6,7 @@ pub(crate) mod answer;
 pub(crate) mod body;
 pub(crate) mod challenge;
 pub(crate) mod forward;
+pub(crate) mod forwarded;
 pub(crate) mod guard;
 pub(crate) mod inject;
 pub(crate) mod lifetimes;

@@ -2,6 +2,7 @@
 //! The verdict is that of `pipeline::verify` itself; the steps before it only put it in words. Nothing that is printed can
 //! be used as a token: no signature, no short-lived token, no secret.
 
+use std::fmt::Write as _;
 use std::io::Read;
 use std::process::ExitCode;
 
@@ -14,12 +15,12 @@ use crate::commands::minting::{self, MintFault};
 use crate::config::resolved::{App, Config};
 use crate::jwt::{Compact, Key};
 use crate::limits::TOKEN_BYTES;
-use crate::snapshot::build::app_keys;
 use crate::monday::claims::{Claims, ClaimsFlaw};
 use crate::monday::kinds::{KINDS, Kind, Row, Shape, SignedBy, TokenPlace};
 use crate::pipeline::refusal::{Refusal, Unauthorized};
 use crate::pipeline::reply::detail::log_detail;
 use crate::pipeline::verify::{Asked, judge};
+use crate::snapshot::build::app_keys;
 
 /// Say why a token is accepted, or not.
 ///
@@ -155,17 +156,15 @@ fn read(token: &str, config: &Config, app: &App, steps: &mut Vec<Step>) -> Optio
 /// Whose secret it is.
 fn signature(compact: &Compact<'_>, config: &Config, app: &App) -> Step {
     let others = config.apps.iter().filter(|other| other.name != app.name);
-    for candidate in std::iter::once(app).chain(others) {
-        for (name, secrets) in
-            [("signing_secret", &candidate.signing_secrets), ("client_secret", &candidate.client_secrets)]
-        {
-            let keys: Vec<_> = secrets.iter().map(Key::new).collect();
-            if let Ok(at) = compact.verify(&keys) {
-                let which = if keys.len() > 1 { format!(" (number {})", at + 1) } else { String::new() };
-                let good = candidate.name == app.name;
-                let says = format!("made with the {name}{which} of the app {}", candidate.name);
-                return Step { what: "signature", good, says };
-            }
+    let candidates = std::iter::once(app).chain(others).flat_map(|app| {
+        [(app, "signing_secret", &app.signing_secrets), (app, "client_secret", &app.client_secrets)]
+    });
+    for (owner, name, secrets) in candidates {
+        let keys: Vec<_> = secrets.iter().map(Key::new).collect();
+        if let Ok(at) = compact.verify(&keys) {
+            let which = if keys.len() > 1 { format!(" (number {})", at + 1) } else { String::new() };
+            let says = format!("made with the {name}{which} of the app {}", owner.name);
+            return Step { what: "signature", good: owner.name == app.name, says };
         }
     }
     let says = "fits no secret in gateway.toml; the claims below are only what the token says".to_owned();
@@ -196,8 +195,8 @@ fn explain_claims(claims: &Value, config: &Config, app: &App, now: i64, steps: &
     let top = dat.unwrap_or(claims);
     let shape = if dat.is_some() { "claims under `dat`" } else { "flat claims" };
     let ids = if dat.is_some() { ["account_id", "user_id"] } else { ["accountId", "userId"] };
-    let shown: Vec<_> =
-        ids.iter().map(|id| format!("{id} {}", top.get(id).map_or("absent".to_owned(), Value::to_string))).collect();
+    let value = |id: &str| top.get(id).map_or_else(|| "absent".to_owned(), Value::to_string);
+    let shown: Vec<_> = ids.iter().map(|id| format!("{id} {}", value(id))).collect();
     let back = if claims.get("backToUrl").is_some() { ", with backToUrl" } else { "" };
     steps.push(Step { what: "shape", good: true, says: format!("{shape}: {}{back}", shown.join(", ")) });
     for (within, name) in [(top, "client_id"), (top, "app_id"), (claims, "platformAppId")] {
@@ -252,7 +251,7 @@ impl Explanation {
         let mut text = String::new();
         for step in &self.steps {
             let mark = if step.good { "ok " } else { "NO " };
-            text.push_str(&format!("{mark} {:<14} {}\n", step.what, printable(&step.says)));
+            let _written = writeln!(text, "{mark} {:<14} {}", step.what, printable(&step.says));
         }
         text.push('\n');
         for (row, verdict) in &self.verdicts {
@@ -260,7 +259,7 @@ impl Explanation {
                 Ok(()) => "accepted".to_owned(),
                 Err(why) => format!("refused: {}", words(why)),
             };
-            text.push_str(&format!("{:<18} {says}\n", row.name));
+            let _written = writeln!(text, "{:<18} {says}", row.name);
         }
         text
     }

@@ -61,10 +61,10 @@ pub(super) enum SendFault {
     Name(#[from] InvalidDnsNameError),
     /// Before the handshake.
     #[error(transparent)]
-    Tls(#[from] TlsFault),
+    Tls(Box<TlsFault>),
     /// The provider of cryptography.
     #[error("TLS: {0}")]
-    Library(#[from] rustls::Error),
+    Library(Box<rustls::Error>),
     /// The connection broke, or its answer is no HTTP.
     #[error("{0}")]
     Broken(#[from] hyper::Error),
@@ -142,12 +142,13 @@ async fn beginning(mut body: Incoming) -> Result<Bytes, SendFault> {
 
 fn believing(trust: &Trust<'_>) -> Result<Arc<ClientConfig>, SendFault> {
     Ok(match trust {
-        Trust::Machine => roots::client_config(None, None)?,
-        Trust::File(file) => roots::client_config(Some(file), None)?,
+        Trust::Machine => roots::client_config(None, None).map_err(|fault| SendFault::Tls(Box::new(fault)))?,
+        Trust::File(file) => roots::client_config(Some(file), None).map_err(|fault| SendFault::Tls(Box::new(fault)))?,
         Trust::Everybody => {
             let provider = Arc::new(provider());
             let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
-                .with_safe_default_protocol_versions()?
+                .with_safe_default_protocol_versions()
+                .map_err(|fault| SendFault::Library(Box::new(fault)))?
                 .dangerous()
                 .with_custom_certificate_verifier(Arc::new(BelievesAll(provider)))
                 .with_no_client_auth();

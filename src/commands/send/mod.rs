@@ -3,6 +3,7 @@
 
 mod http;
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -27,6 +28,7 @@ use self::http::{Answer, SendFault, Trust};
 /// Makes a token and a body of the kind, sends them, prints the answer, and says what monday would do with it: whether it is
 /// done, has failed for good, or is sent again for 30 minutes.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 #[command(after_long_help = "Examples:
   monday-gateway send --ca certs/ca.pem https://localhost:8443/planner/actions/create
       An action.
@@ -119,7 +121,7 @@ fn request(args: &SendArgs, config: &Config, clock: &Clock) -> Result<Request<Fu
     let token = match &args.token {
         Some(token) => Some(token.clone()),
         None if args.no_token || kind == Kind::Public => None,
-        None => Some(minting::mint(&args.mint, config, Some(&args.url.to_string()), clock.unix_seconds())?.token),
+        None => Some(minting::mint(&args.mint, config, Some(&args.url), clock.unix_seconds())?.token),
     };
     let body = match &args.body {
         Some(text) => Some(match text.strip_prefix('@') {
@@ -128,7 +130,7 @@ fn request(args: &SendArgs, config: &Config, clock: &Clock) -> Result<Request<Fu
         }),
         None => sample::body(kind, args.mint.account, args.mint.user).map(|body| body.to_string().into_bytes()),
     };
-    let method = args.method.clone().unwrap_or(if body.is_some() { Method::POST } else { Method::GET });
+    let method = args.method.clone().unwrap_or_else(|| if body.is_some() { Method::POST } else { Method::GET });
     let mut request = Request::builder().method(method);
     if body.is_some() {
         request = request.header("content-type", "application/json");
@@ -170,17 +172,19 @@ impl Outcome {
         let mut text = String::new();
         match &self.answer {
             Ok(answer) => {
-                text.push_str(&format!("{} in {} ms\n", answer.status, self.elapsed.as_millis()));
+                let _written = writeln!(text, "{} in {} ms", answer.status, self.elapsed.as_millis());
                 for (name, value) in &answer.headers {
-                    text.push_str(&format!("{name}: {}\n", String::from_utf8_lossy(value.as_bytes())));
+                    let _written = writeln!(text, "{name}: {}", String::from_utf8_lossy(value.as_bytes()));
                 }
                 let body: String = String::from_utf8_lossy(&answer.body)
                     .chars()
                     .map(|c| if c.is_control() && c != '\n' && c != '\t' { '?' } else { c })
                     .collect();
-                text.push_str(&format!("\n{body}\n\n"));
+                let _written = writeln!(text, "\n{body}\n");
             }
-            Err(fault) => text.push_str(&format!("no answer: {fault}\n\n")),
+            Err(fault) => {
+                let _written = writeln!(text, "no answer: {fault}\n");
+            }
         }
         text.push_str(self.verdict().sentence());
         text
@@ -273,7 +277,7 @@ mod tests {
 
     #[test]
     fn no_answer_to_an_action_is_retried() {
-        let answer = Err(SendFault::Slow(Duration::from_secs(60)));
+        let answer = Err(SendFault::Slow(Duration::from_mins(1)));
         let outcome = Outcome { kind: Kind::Action, answer, elapsed: Duration::ZERO };
         assert_eq!(outcome.verdict(), Verdict::Retried);
         assert!(!outcome.is_good());

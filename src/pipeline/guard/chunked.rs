@@ -3,7 +3,7 @@
 //! the same end. Keeps nothing but the line of a trailer. RFC 9112, section 7.1.
 
 use crate::limits::CHUNK_OVERHEAD;
-use crate::pipeline::guard::head::{self, split_field};
+use crate::pipeline::guard::field::{resembles_length, split_field};
 
 /// Hexadecimal digits of a chunk size: as many as fit 64 bits.
 const SIZE_DIGITS: u8 = 16;
@@ -157,7 +157,7 @@ impl Chunked {
     fn trailer(&mut self) -> Option<State> {
         self.trailers = self.trailers.saturating_add(1);
         let (name, _) = split_field(&self.line).ok()?;
-        let forbidden = FORBIDDEN.iter().any(|forbidden| name.eq_ignore_ascii_case(forbidden)) || head::resembles_length(name);
+        let forbidden = FORBIDDEN.iter().any(|forbidden| name.eq_ignore_ascii_case(forbidden)) || resembles_length(name);
         if forbidden || self.trailers > TRAILERS {
             return None;
         }

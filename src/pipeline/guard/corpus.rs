@@ -1,4 +1,4 @@
-//! The classified requests of AWS' http_desync_guardian 0.1.3 (Apache-2.0; `tests/data/http_desync_guardian.json` holds its test
+//! The classified requests of AWS' `http_desync_guardian` 0.1.3 (Apache-2.0; `tests/data/http_desync_guardian.json` holds its test
 //! cases): everything it calls Severe or Ambiguous is refused, everything it calls Compliant passes, but for what this gateway
 //! refuses by rules of its own.
 
@@ -39,7 +39,7 @@ impl Case {
             text.push_str("Host: example.com\r\n");
         }
         for (name, value) in &self.headers {
-            text.push_str(&format!("{name}: {value}\r\n"));
+            text.extend([name, ": ", value, "\r\n"]);
         }
         text.push_str("\r\n");
         let mut bytes = Vec::new();

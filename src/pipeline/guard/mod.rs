@@ -4,6 +4,7 @@
 //! forwarded. After this step nobody looks at framing again. Knows no route and no token. RFC 9110, RFC 9112, RFC 9113.
 
 pub(crate) mod chunked;
+pub(crate) mod field;
 pub(crate) mod head;
 pub(crate) mod host;
 pub(crate) mod parsed;

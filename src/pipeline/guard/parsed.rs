@@ -6,7 +6,7 @@ use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version, header};
 
 use crate::headers;
-use crate::pipeline::guard::head::{decimal, has_option, resembles_length};
+use crate::pipeline::guard::field::{decimal, has_option, resembles_length};
 use crate::pipeline::guard::{host, path};
 use crate::pipeline::peer::ConnInfo;
 use crate::pipeline::refusal::{Malformed, Refusal};
@@ -248,8 +248,12 @@ mod tests {
     use super::*;
     use crate::pipeline::peer::Secure;
 
+    fn built(request: http::request::Builder) -> Request<()> {
+        request.body(()).unwrap()
+    }
+
     fn check_on(secure: Secure, request: http::request::Builder) -> Result<Clean<()>, Refusal> {
-        check(request.body(()).unwrap(), &ConnInfo::for_tests(secure))
+        check(built(request), &ConnInfo::for_tests(secure))
     }
 
     fn over_1(target: &str) -> http::request::Builder {

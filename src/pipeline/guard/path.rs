@@ -59,16 +59,13 @@ fn decode(bytes: &[u8]) -> (Decoded, bool) {
     let mut dangerous = false;
     let mut rest = bytes;
     while let Some((&first, after)) = rest.split_first() {
-        match escape(rest) {
-            Some(byte) => {
-                dangerous |= matches!(byte, b'.' | b'/' | b'\\' | 0);
-                decoded.push(byte);
-                rest = rest.get(3..).unwrap_or_default();
-            }
-            None => {
-                decoded.push(first);
-                rest = after;
-            }
+        if let Some(byte) = escape(rest) {
+            dangerous |= matches!(byte, b'.' | b'/' | b'\\' | 0);
+            decoded.push(byte);
+            rest = rest.get(3..).unwrap_or_default();
+        } else {
+            decoded.push(first);
+            rest = after;
         }
     }
     (decoded, dangerous)

@@ -313,14 +313,7 @@ impl Scanner {
                     Ok(Some(head)) => self.begin(head, watch),
                     Err(refusal) => return (passed, Stop::Refuse(refusal)),
                 },
-                State::Length(left) => {
-                    let count = rest.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
-                    *left = left.saturating_sub(count as u64);
-                    if *left == 0 {
-                        self.state = State::Head;
-                    }
-                    count
-                }
+                &mut State::Length(left) => self.pass_over(left, rest.len()),
                 State::Chunked(chunked) => match chunked.advance(rest) {
                     Progress::All => rest.len(),
                     Progress::Ended(count) => {
@@ -339,6 +332,14 @@ impl Scanner {
             };
             passed = passed.saturating_add(taken);
         }
+    }
+
+    /// Goes on behind the part that has come of a body with this many bytes `left`; returns the part's length.
+    fn pass_over(&mut self, left: u64, available: usize) -> usize {
+        let count = usize::try_from(left).unwrap_or(usize::MAX).min(available);
+        let left = left.saturating_sub(count as u64);
+        self.state = if left > 0 { State::Length(left) } else { State::Head };
+        count
     }
 
     /// Goes on behind a clean head; returns its length.

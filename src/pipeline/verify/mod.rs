@@ -12,7 +12,7 @@ use bytes::Bytes;
 use crate::config::resolved::PublicUrl;
 use crate::jwt::{Compact, Flaw, Key};
 use crate::monday::app_keys::AppKeys;
-use crate::monday::claims::{Claims, ClaimsFlaw};
+use crate::monday::claims::{Claims, ClaimsFlaw, Text};
 use crate::monday::kinds::{Row, SignedBy};
 use crate::pipeline::refusal::Unauthorized;
 
@@ -82,12 +82,6 @@ impl Caller {
             Who::Monday { query_token, .. } => query_token.as_deref(),
             Who::Anonymous => None,
         }
-    }
-
-    /// A caller that nobody verified, for the tests of later steps.
-    #[cfg(test)]
-    pub(crate) fn for_test(claims: Option<Claims>) -> Self {
-        Self(claims.map_or(Who::Anonymous, |claims| Who::Monday { claims: Box::new(claims), query_token: None }))
     }
 }
 
@@ -165,7 +159,7 @@ fn check_times(claims: &Claims, now: i64, leeway: i64) -> Result<(), Unauthorize
 }
 
 fn check_audience(claims: &Claims, app: &AppKeys, asked: &Asked<'_>) -> Result<(), Unauthorized> {
-    let came = claims.audience.iter().map(|one| one.as_str());
+    let came = claims.audience.iter().map(Text::as_str);
     let Some(first) = claims.audience.first() else { return Ok(()) };
     if audience::fits(app.audience, came, asked.public_urls, asked.path) {
         return Ok(());

@@ -493,7 +493,7 @@ fn oracles_token(claims: &Value) -> String {
 fn mutant(token: &str, place: usize, what: u8, with: char) -> String {
     let at = place % token.len();
     let (before, after) = token.split_at(at);
-    let rest = &after[1..];
+    let (_, rest) = after.split_at(1);
     match what {
         0 => format!("{before}{with}{rest}"),
         1 => format!("{before}{with}{after}"),
