@@ -8,6 +8,7 @@ use crate::support::setup::Setup;
 async fn health_and_metrics_are_on_the_admin_listener_only() {
     let backend = Backend::echo();
     let gateway = Gateway::start(&Setup::standard(&backend.address));
+    becomes_ready(&gateway).await;
     for path in ["/livez", "/readyz", "/metrics"] {
         assert_eq!(gateway.ask_admin(path).await.status, 200, "{path}");
         assert_eq!(gateway.request("GET", path, "", "").await.status, 404, "{path}");
@@ -23,7 +24,19 @@ async fn health_and_metrics_are_on_the_admin_listener_only() {
 async fn a_backend_that_is_down_takes_no_gateway_out() {
     let gateway = Gateway::start(&Setup::standard("http://127.0.0.1:1"));
     gateway.request("GET", "/planner/public/x", "", "").await;
-    assert_eq!(gateway.ask_admin("/readyz").await.status, 200);
+    becomes_ready(&gateway).await;
+}
+
+async fn becomes_ready(gateway: &Gateway) {
+    let deadline = std::time::Instant::now() + crate::support::SOON;
+    loop {
+        let answer = gateway.ask_admin("/readyz").await;
+        if answer.status == 200 {
+            return;
+        }
+        assert!(std::time::Instant::now() < deadline, "{}", answer.text());
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
 }
 
 #[tokio::test]
@@ -39,6 +52,7 @@ async fn the_health_command_says_the_same_by_its_exit_code() {
         command.arg("health").arg("--config").arg(&file);
         tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
     };
+    becomes_ready(&gateway).await;
     let healthy = run().await;
     assert!(healthy.status.success(), "{}", String::from_utf8_lossy(&healthy.stderr));
     gateway.signal("KILL");

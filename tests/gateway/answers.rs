@@ -80,7 +80,7 @@ async fn every_answer_has_a_length_and_names_no_software() {
         if !target.contains("..") && method != "TRACE" {
             let over_http2 = client.ask(http2::request(method, target, &[]), b"").await;
             assert_eq!(over_http2.status, status, "{target}");
-            assert_eq!(over_http2.body, answer.body);
+            assert_eq!(over_http2.field("content-type"), answer.field("content-type"));
         }
     }
     assert_eq!(backend.count(), 0);

@@ -9,7 +9,7 @@ use crate::support::setup::Setup;
 const RULES: &str = "cors = { origins = [\"https://app.example.com\", \"https://*.apps.example.org\"], headers = [\"content-type\", \"authorization\"], max_age = \"10m\" }";
 
 fn setup(backend: &str) -> Setup {
-    Setup::bare(backend).kind_route("view", &format!("methods = [\"GET\", \"POST\"]\n{RULES}")).kind_route("public", "")
+    Setup::bare(backend).kind_route("view", &format!("methods = [\"GET\", \"PUT\"]\n{RULES}")).kind_route("public", "")
 }
 
 fn access_control(answer: &Answer) -> Vec<&(String, String)> {
@@ -20,11 +20,11 @@ fn access_control(answer: &Answer) -> Vec<&(String, String)> {
 async fn a_preflight_is_answered_here_and_never_reaches_the_backend() {
     let backend = Backend::echo();
     let gateway = Gateway::start(&setup(&backend.address));
-    let lines = "Origin: https://app.example.com\r\nAccess-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: content-type, authorization\r\n";
+    let lines = "Origin: https://app.example.com\r\nAccess-Control-Request-Method: PUT\r\nAccess-Control-Request-Headers: content-type, authorization\r\n";
     let answer = gateway.request("OPTIONS", "/planner/view/x", lines, "").await;
     assert!(matches!(answer.status, 200 | 204), "{}", answer.status);
     assert_eq!(answer.field("access-control-allow-origin"), Some("https://app.example.com"));
-    assert!(answer.field("access-control-allow-methods").unwrap().contains("POST"));
+    assert!(answer.field("access-control-allow-methods").unwrap().contains("PUT"));
     let headers = answer.field("access-control-allow-headers").unwrap().to_lowercase();
     assert!(headers.contains("content-type") && headers.contains("authorization"));
     assert_eq!(answer.field("access-control-max-age"), Some("600"));

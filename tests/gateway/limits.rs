@@ -49,7 +49,7 @@ async fn more_fields_than_allowed_are_431() {
     let names: Vec<String> = (0..25).map(|n| format!("x-{n}")).collect();
     let fields: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "1")).collect();
     let mut client = H2::connect(&gateway).await;
-    assert_eq!(client.ask(http2::request("GET", "/planner/public/x", &fields), b"").await.status, 431);
+    assert_eq!(client.ask(http2::request("GET", "/planner/public/x", &fields), b"").await.status, 431, "over HTTP/2");
     assert_eq!(client.ask(http2::request("GET", "/planner/public/x", &fields[..15]), b"").await.status, 200);
     assert_eq!(backend.count(), 2);
 }

@@ -49,7 +49,7 @@ async fn a_request_that_meets_a_just_closed_connection_is_sent_again() {
 async fn a_request_whose_bytes_were_sent_is_not_sent_again() {
     let backend = Backend::scripted(|seen| if seen.sequence == 0 { vec![Step::ReadBody, Step::Echo] } else { vec![Step::ReadBody, Step::Reset] });
     let gateway = Gateway::start(&setup(&backend.address));
-    for method in ["POST", "GET", "PUT"] {
+    for method in ["POST", "PATCH", "PUT"] {
         let before = backend.count();
         assert_eq!(gateway.request(method, "/planner/public/x", "", "x").await.status, 200);
         assert_eq!(gateway.request(method, "/planner/public/x", "", "x").await.status, 502, "{method}");

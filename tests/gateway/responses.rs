@@ -63,8 +63,7 @@ async fn s5_no_answer_of_a_backend_desynchronises_the_client() {
         let mut connection = gateway.connect().await;
         connection.patience = Duration::from_secs(8);
         connection.send(&[get("/planner/public/bad"), get("/planner/public/after")].concat()).await;
-        let first = connection.head().await;
-        let mut first = first;
+        let mut first = connection.maybe_head().await.unwrap_or_else(|| panic!("{what:?}: no answer"));
         let cut = {
             // A body that is cut is an honest end; the client knows that it is not whole.
             let announced = first.field("transfer-encoding").is_some();
@@ -140,7 +139,7 @@ async fn head_204_and_304_have_no_body_and_the_connection_goes_on() {
         };
         vec![Step::Send(answer)]
     });
-    let gateway = Gateway::start(&Setup::standard(&backend.address));
+    let gateway = Gateway::start(&Setup::standard(&backend.address).server("workers = 1"));
     let mut connection = gateway.connect().await;
     let mut client = H2::connect(&gateway).await;
     for (method, path, status) in [("HEAD", "head", 200), ("GET", "204", 204), ("GET", "304", 304), ("HEAD", "chunked", 200), ("HEAD", "204", 204), ("HEAD", "304", 304)] {

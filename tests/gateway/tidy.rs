@@ -10,11 +10,13 @@ const LAYERS: &[&[&str]] = &[
     &["commands"],
     &["gateway"],
     &["pipeline"],
-    &["config", "snapshot"],
+    &["snapshot"],
+    &["config"],
     &["upstream"],
     &["monday", "tls"],
     &["headers", "jwt", "pages"],
-    &["clock", "deadline", "limits", "secret", "telemetry"],
+    &["deadline", "json"],
+    &["clock", "limits", "secret", "telemetry"],
 ];
 /// Lines of a file up to its `#[cfg(test)] mod`.
 const FILE_LINES_MAX: usize = 600;

@@ -28,6 +28,8 @@ pub(crate) enum Step {
     Repeat(Vec<u8>, usize),
     /// Wait until `Backend::release`.
     AwaitRelease,
+    /// As `AwaitRelease`, without reading meanwhile.
+    Pressure,
     /// Let time pass: the test is about slowness.
     Pause(Duration),
     /// Answer 200 with what was received, as JSON.
@@ -352,6 +354,7 @@ async fn carry_out(wire: &mut Wire, body: &mut Body, index: usize, step: Step) -
                 gone = wire.gone() => return Err(gone),
             }
         }
+        Step::Pressure => Arc::clone(&wire.inner).release.notified().await,
         Step::Pause(time) => tokio::time::sleep(time).await,
         Step::Echo => {
             let answer = wire.echo(index);

@@ -182,7 +182,8 @@ impl Peer {
             if child.try_wait().unwrap().is_some() {
                 return Some(false);
             }
-            std::net::TcpStream::connect(address).is_ok().then_some(true)
+            // Written once the port is its own; that somebody answers there would say nothing.
+            std::fs::metadata(folder.path().join("nginx.pid")).is_ok_and(|file| file.len() > 0).then_some(true)
         });
         up.then(|| Self { child: Some(child), _stop: None, address, folder: Some(folder), words })
     }
