@@ -87,7 +87,7 @@ fn file_faults(path: &str, text: &str) -> Vec<String> {
 
     let own = path.split(['/', '.']).next().unwrap();
     let Some(own_layer) = layer(own) else {
-        if !matches!(own, "main" | "lib") {
+        if !matches!(own, "main" | "lib" | "internals") {
             faults.push(format!("{path}:1: top-level module `{own}` has no layer"));
         }
         return faults;

@@ -240,7 +240,7 @@ async fn j7_what_is_no_compact_jws_is_refused() {
     for token in [
         format!("{h}.{p}.{s}.{s}.{s}"), format!("{jwe}.AA.AA.AA.AA"), format!("{jwe}.{p}.{s}"), json, general, format!("{h}.{p}"),
         h.to_owned(), format!("{h}.{p}.{s}."), format!(".{h}.{p}.{s}"), format!("{h}..{p}.{s}"), format!("{h}.{p}.{s}="), format!("{h}=.{p}.{s}"),
-        format!("{h}.{p}=.{s}"), format!("{h}.{p}.{s} x"), format!("{h}.{p} .{s}"), format!("{h}.{p}.{s}%"), format!("{h}.{p}.{s}\u{b}"),
+        format!("{h}.{p}=.{s}"), format!("{h}.{p}.{s} x"), format!("{h}.{p} .{s}"), format!("{h}.{p}.{s}%"),
         "..".into(), "...".into(), ".".into(), format!("..{s}"), format!("{h}..{s}"), format!(".{p}.{s}"), format!("\"{good}\""), format!("<{good}>"),
         format!("{h}.{p}.+{s}"), format!("{h}.{p}.{s}/"), good.replace('.', ","), good.replace('.', "%2e"), format!("Bearer Bearer {good}"),
     ] {
