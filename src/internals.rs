@@ -14,7 +14,8 @@ use crate::headers::{self, Removal, Sender};
 use crate::jwt::{Compact, Key};
 use crate::pipeline::guard::head::HeadLimits;
 use crate::pipeline::guard::watch::{Phase, Watch};
-use crate::pipeline::guard::{path, wire::Wire};
+use crate::pipeline::guard::path;
+use crate::pipeline::guard::wire::{HalfClose, Wire};
 use crate::secret::Secret;
 
 /// What the guard made of a client's bytes.
@@ -47,7 +48,7 @@ pub enum End {
 pub fn guard(mut stream: &[u8], piece: usize) -> Guarded {
     let watch = Rc::new(Watch::default());
     let pieces = Pieces { stream: &mut stream, piece: piece.max(1) };
-    let mut wire = Wire::new(pieces, HeadLimits { bytes: 32 * 1024, fields: 100 }, Rc::clone(&watch));
+    let mut wire = Wire::new(pieces, HeadLimits { bytes: 32 * 1024, fields: 100 }, Rc::clone(&watch), HalfClose::Gone);
     let mut passed = Vec::new();
     let mut cx = Context::from_waker(Waker::noop());
     loop {
@@ -108,5 +109,5 @@ pub fn verified_payload(token: &str, secret: &str) -> Option<Vec<u8>> {
 
 /// A configuration file: its mistakes as `check` shows them, if there are any.
 pub fn mistakes(text: &str) -> Option<String> {
-    config::load_text("gateway.toml", text, Path::new("/nonexistent"), Secrets::Assume).err().map(|mistakes| mistakes.to_string())
+    config::load::load_text("gateway.toml", text, Path::new("/nonexistent"), Secrets::Assume).err().map(|mistakes| mistakes.to_string())
 }

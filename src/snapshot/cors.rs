@@ -211,10 +211,10 @@ mod tests {
 
     #[test]
     fn a_preflight_from_elsewhere_is_refused() {
-        assert_eq!(cors().preflight(&asking("https://evil.test"), &[]).err(), Some(Refusal::OriginRefused));
+        assert!(cors().preflight(&asking("https://evil.test"), &[]).is_none());
         let mut two = asking("https://app.example.com");
         two.append(ORIGIN, HeaderValue::from_static("https://app.example.com"));
-        assert_eq!(cors().preflight(&two, &[]).err(), Some(Refusal::OriginRefused));
+        assert!(cors().preflight(&two, &[]).is_none());
     }
 
     #[test]

@@ -27,7 +27,7 @@ impl AsyncRead for Script {
 
 fn wire(pieces: &[&[u8]]) -> Wire<Script> {
     let script = Script(pieces.iter().map(|piece| piece.to_vec()).collect());
-    Wire::new(script, LIMITS, Rc::default(), HalfClose::Served)
+    Wire::new(script, LIMITS, Rc::default(), HalfClose::Gone)
 }
 
 /// Reads until nothing comes, `room` bytes at a time.
@@ -244,7 +244,7 @@ async fn through_hyper(bytes: &[u8]) -> (Vec<(String, Option<Refusal>)>, String)
 
     let (mut client, server) = tokio::io::duplex(64 * 1024);
     let watch = Rc::new(Watch::default());
-    let wire = Wire::new(server, LIMITS, Rc::clone(&watch), HalfClose::Served);
+    let wire = Wire::new(server, LIMITS, Rc::clone(&watch), HalfClose::Gone);
     let seen = Rc::new(std::cell::RefCell::new(Vec::new()));
     let service = hyper::service::service_fn(|request: http::Request<hyper::body::Incoming>| {
         let (watch, seen) = (Rc::clone(&watch), Rc::clone(&seen));

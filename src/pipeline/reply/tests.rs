@@ -8,7 +8,7 @@ use super::*;
 use crate::jwt::Flaw;
 use crate::pipeline::refusal::{Forbidden, Malformed, UpstreamFault};
 use crate::pipeline::reply::detail::log_detail;
-use crate::pipeline::reply::facts::{Connection, verification};
+use crate::pipeline::reply::facts::{Connection, REASONS};
 
 const CANARY: &str = "c4n4ry";
 const ID: &str = "req-0123";
@@ -240,13 +240,12 @@ fn labels_are_snake_case_and_the_verifications_are_the_documented_ones() {
     for refusal in refusals() {
         let reason = facts(&refusal).reason;
         assert!(reason.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{reason}");
+        assert!(REASONS.contains(&reason), "{reason} is not among the reasons that metrics know");
     }
-    let documented = [
-        "missing", "multiple", "malformed", "algorithm", "signature", "other_secret", "expired", "not_yet_valid", "audience",
-        "wrong_app", "wrong_kind",
-    ];
     for why in unauthorized() {
-        assert!(documented.contains(&verification(&why)), "{why:?}");
+        let label = why.label();
+        let refusal = Refusal::Unauthorized(why);
+        assert_eq!(facts(&refusal).reason, format!("token_{label}"));
     }
 }
 

@@ -1,0 +1,37 @@
+# demo   see the gateway at work, with nothing else on the machine
+# test   every test; installs the backends and clients that the black-box tests talk to
+# bench  measure; fuzz: a minute for each target; fmt, lint: before a commit
+
+CARGO ?= cargo
+
+.PHONY: demo test peers cases bench fmt lint fuzz
+
+demo:
+	$(CARGO) run -q -- demo
+
+test: peers
+	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
+		$(CARGO) nextest run --lib --bins --tests; \
+	else \
+		$(CARGO) test --lib --bins --tests -- --test-threads=3; \
+	fi
+	$(CARGO) test --doc
+
+# What each black-box test says it tried.
+cases: peers
+	$(CARGO) test --test gateway -- --test-threads=2 --nocapture 2>/dev/null | grep -E '^(cases:|test )'
+
+peers:
+	tests/peers/install.sh
+
+bench:
+	benches/run.sh
+
+fmt:
+	$(CARGO) fmt
+
+lint:
+	$(CARGO) clippy --all-targets -- -D warnings
+
+fuzz:
+	fuzz/run.sh 60

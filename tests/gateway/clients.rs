@@ -1,0 +1,97 @@
+//! Clients that other people wrote: curl, Node's fetch, Python's httpx, nghttp and h2load.
+
+use std::process::Command;
+
+use serde_json::json;
+
+use crate::support::gateway::Gateway;
+use crate::support::mint::{USER, kind};
+use crate::support::peers::{self, Peer};
+use crate::support::setup::Setup;
+use crate::support::sha256;
+
+fn standard() -> (Peer, Gateway) {
+    let peer = Peer::express();
+    let gateway = Gateway::start(&Setup::standard(&peer.url()));
+    (peer, gateway)
+}
+
+/// curl offers `http/1.0` by ALPN, which nobody speaks.
+fn alpn(version: &str) -> &'static [&'static str] {
+    if version == "--http1.0" { &["--no-alpn"] } else { &[] }
+}
+
+#[tokio::test]
+async fn curl_over_http1_and_http2() {
+    let (_peer, gateway) = standard();
+    let file = gateway.folder.path().join("body");
+    let body = vec![b'x'; 3_000_000];
+    std::fs::write(&file, &body).unwrap();
+    for version in ["--http1.1", "--http2", "--http1.0"] {
+        for (data, wanted) in [(vec!["--data-binary".to_owned(), "{\"a\":1}".into()], b"{\"a\":1}".to_vec()), (vec!["-T".into(), file.display().to_string()], body.clone())] {
+            let mut command = peers::curl(&gateway);
+            command.args(alpn(version)).args([version, "-X", "POST", "-w", "\n%{http_version} %{http_code}", "-H", &format!("Authorization: {}", kind("action").token())]);
+            command.args(data).arg(format!("https://gw.test:{}/planner/action/run", gateway.address.port()));
+            let text = String::from_utf8(peers::output(command).await.stdout).unwrap();
+            let (json, versions) = text.rsplit_once('\n').unwrap();
+            assert!(versions.ends_with("200"), "{version}: {text}");
+            assert_eq!(versions.starts_with('2'), version == "--http2", "{versions}");
+            let json: serde_json::Value = serde_json::from_str(json).unwrap();
+            assert_eq!(json["sha256"], sha256(&wanted), "{version}");
+        }
+        let mut command = peers::curl(&gateway);
+        command.args(alpn(version)).args([version, "-I", "-w", "%{http_code}"]).arg(format!("https://gw.test:{}/planner/public/x", gateway.address.port()));
+        assert!(String::from_utf8(peers::output(command).await.stdout).unwrap().ends_with("200"), "HEAD {version}");
+    }
+}
+
+#[tokio::test]
+async fn nodes_fetch() {
+    let (_peer, gateway) = standard();
+    let token = kind("action").token();
+    let wanted = json!([
+        { "url": gateway.url("/planner/action/run"), "method": "POST", "headers": { "Authorization": token, "Content-Type": "application/json" }, "body": "{\"a\":\"\u{e9}\"}" },
+        { "url": gateway.url("/planner/action/run"), "method": "POST", "body": "{}" },
+        { "url": gateway.url("/planner/public/x?y=z") },
+    ]);
+    let mut command = peers::node("fetch.js");
+    command.arg(wanted.to_string()).env("NODE_EXTRA_CA_CERTS", gateway.ca_file());
+    let answers = peers::output_json(command).await;
+    assert_eq!([&answers[0]["status"], &answers[1]["status"], &answers[2]["status"]], [200, 401, 200], "{answers}");
+    assert!(answers[0]["body"].as_str().unwrap().contains(&USER.to_string()));
+    assert!(answers[2]["body"].as_str().unwrap().contains("/planner/public/x?y=z"));
+}
+
+#[tokio::test]
+async fn pythons_httpx_over_http2() {
+    let (_peer, gateway) = standard();
+    let token = kind("view").token();
+    let mut wanted = vec![json!({ "url": gateway.url("/planner/view/run"), "method": "POST", "headers": { "Authorization": format!("Bearer {token}") }, "body": "x".repeat(90_000) })];
+    for _ in 0..20 {
+        wanted.push(json!({ "url": gateway.url("/planner/view/run") }));
+    }
+    let mut command = peers::python("httpx_client.py");
+    command.arg(gateway.ca_file()).arg(json!(wanted).to_string());
+    let answers = peers::output_json(command).await;
+    assert_eq!(answers[0]["version"], "HTTP/2");
+    assert_eq!(answers[0]["status"], 200, "{answers}");
+    assert!(answers[0]["body"].as_str().unwrap().contains("\"bodyLength\":90000"));
+    assert!(answers.as_array().unwrap().iter().skip(1).all(|answer| answer["status"] == 401));
+}
+
+#[tokio::test]
+async fn nghttp_and_h2load_without_one_failure() {
+    let nginx = Peer::nginx();
+    let gateway = Gateway::start(&Setup::standard(&nginx.url()));
+    let url = format!("https://127.0.0.1:{}/planner/public/x", gateway.address.port());
+    let mut command = Command::new("nghttp");
+    command.args(["-v", "-y", "-H", ":authority: gw.test", &url]);
+    let text = String::from_utf8(peers::output(command).await.stdout).unwrap();
+    assert!(text.contains(":status: 200"), "{text}");
+    let mut command = Command::new("h2load");
+    command.args(["-n", "5000", "-c", "10", "-m", "20", &url]);
+    let text = String::from_utf8(peers::output(command).await.stdout).unwrap();
+    assert!(text.contains("5000 succeeded, 0 failed, 0 errored, 0 timeout"), "{text}");
+    assert!(text.contains("status codes: 5000 2xx"), "{text}");
+    println!("cases: 5000 requests by h2load, 0 failed");
+}

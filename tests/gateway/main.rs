@@ -1,0 +1,53 @@
+//! Black-box tests: the gateway as its users have it, over real sockets, one module a capability. The backends, minters and
+//! clients beside it are in `support` and, as programs of their own, in `tests/peers`.
+#![expect(clippy::missing_docs_in_private_items, reason = "a test's name is the sentence that documents it")]
+#![expect(clippy::disallowed_types, reason = "what backends and the gateway print is gathered by other threads")]
+#![expect(clippy::disallowed_methods, reason = "tokens are minted for the clock of the machine")]
+#![expect(clippy::print_stdout, reason = "the number of cases tried is printed, to be quoted")]
+#![expect(clippy::large_futures, reason = "one test's future, not one of many connections")]
+
+#[cfg(test)]
+mod support;
+
+#[cfg(test)]
+mod access_log;
+#[cfg(test)]
+mod admin;
+#[cfg(test)]
+mod answers;
+#[cfg(test)]
+mod clients;
+#[cfg(test)]
+mod commands;
+#[cfg(test)]
+mod cors;
+#[cfg(test)]
+mod drain;
+#[cfg(test)]
+mod framing;
+#[cfg(test)]
+mod headers;
+#[cfg(test)]
+mod kinds;
+#[cfg(test)]
+mod limits;
+#[cfg(test)]
+mod metrics;
+#[cfg(test)]
+mod paths;
+#[cfg(test)]
+mod peers;
+#[cfg(test)]
+mod pool;
+#[cfg(test)]
+mod responses;
+#[cfg(test)]
+mod streaming;
+#[cfg(test)]
+mod tidy;
+#[cfg(test)]
+mod tls;
+#[cfg(test)]
+mod tokens;
+#[cfg(test)]
+mod websocket;
