@@ -12,7 +12,8 @@ use aws_lc_rs::rand;
 use crate::clock::Clock;
 use crate::commands::demo::cases::Monday;
 use crate::config::resolved::Config;
-use crate::config::{self, Mistakes, Secrets};
+use crate::config::load::load_text;
+use crate::config::{Mistakes, Secrets};
 use crate::monday::kinds::{KINDS, Kind};
 use crate::secret::Secret;
 use crate::tls::development::{DevelopmentFault, Generated, generate};
@@ -73,7 +74,7 @@ impl Scene {
         ] {
             folder.write(name, bytes)?;
         }
-        let config = config::load_text("gateway.toml", &toml, &folder.0, Secrets::Read)?.config;
+        let config = load_text("gateway.toml", &toml, &folder.0, Secrets::Read)?.config;
         let origin = format!("https://127.0.0.1:{port}");
         Ok(Self { folder, origin, toml, config, signing: Secret::new(signing), client: Secret::new(client) })
     }

@@ -17,6 +17,9 @@ use crate::monday::sample;
 /// Seconds for which the tokens to try are good.
 const TRYING: i64 = 3600;
 
+/// Characters of a line of header values.
+const LINE: usize = 90;
+
 /// Whether the text is coloured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Paint {
@@ -72,13 +75,13 @@ fn list<'r>(text: &mut String, rows: impl Iterator<Item = &'r Row>, paint: Paint
         let status = outcome.status.map_or_else(|| "---".to_owned(), |status| status.to_string());
         let (reached, below) = match (&outcome.received, &outcome.reason) {
             (Some(received), _) => ("backend", told(received)),
-            (None, Some(reason)) => ("refused", reason.clone()),
+            (None, Some(reason)) => ("refused", format!("the log: {reason}")),
             (None, None) => ("gateway", String::new()),
         };
         let verdict = outcome.verdict.name();
         let _written = writeln!(text, "  {name:width$}  {status}  {reached}  monday: {verdict:8} {mark}");
-        if !below.is_empty() {
-            let _written = writeln!(text, "  {:width$}       {below}", "");
+        for line in below.lines() {
+            let _written = writeln!(text, "      {line}");
         }
     }
 }
@@ -95,11 +98,25 @@ fn told(received: &Received) -> String {
         }
     }
     parts.sort();
-    if parts.is_empty() { "(nobody is identified)".to_owned() } else { parts.join(" ") }
+    if parts.is_empty() { "nobody is identified".to_owned() } else { wrapped(&parts) }
+}
+
+/// In lines that fit a terminal.
+fn wrapped(parts: &[String]) -> String {
+    let mut text = String::new();
+    let mut column = 0;
+    for part in parts {
+        let length = part.chars().count() + 1;
+        let separator = if column == 0 { "" } else if column + length > LINE { "\n" } else { " " };
+        column = if separator == " " { column + length } else { length };
+        text.push_str(separator);
+        text.push_str(part);
+    }
+    text
 }
 
 fn attacks(text: &mut String, rows: &[Row], paint: Paint) {
-    let _written = writeln!(text, "\n{}\n", paint.title("2. What others might send: the answers, and none of it reaches the backend"));
+    let _written = writeln!(text, "\n{}\n", paint.title("2. What others might send, and how it is answered without asking the backend"));
     let _written = writeln!(text, "  {:18}{}", "", ATTACKS.map(|attack| format!("{:>13}", attack.name())).concat());
     for kind in KINDS.iter().map(|row| row.kind).filter(|kind| *kind != Kind::Public) {
         let _written = write!(text, "  {:18}", kind.name());
@@ -113,7 +130,7 @@ fn attacks(text: &mut String, rows: &[Row], paint: Paint) {
         text.push('\n');
     }
     text.push_str("\n  Each 401 says severityCode 4000, so that monday gives up and keeps the automation; browsers get a page.\n");
-    text.push_str("  * monday's pages name both secrets for Authorization URLs: there the gateway takes either.\n");
+    text.push_str("  * reached the backend: monday's pages name both secrets for Authorization URLs, so the gateway takes either.\n");
     for attack in ATTACKS {
         let _written = writeln!(text, "    {:13} {}", attack.name(), attack.meaning());
     }

@@ -109,6 +109,8 @@ impl Asked {
             _ => return Err("the URL must be http://..., https://..., or a path that begins with a slash".to_owned()),
         };
         let host = host::parse(authority).ok_or_else(|| format!("`{authority}` is no host"))?;
+        // A client keeps the fragment to itself.
+        let target = target.split_once('#').map_or(target, |(target, _fragment)| target);
         let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
         let path = if path.is_empty() { "/" } else { path };
         Ok(Self { host: host.name.to_ascii_lowercase(), path: path.to_owned(), query: query.map(str::to_owned) })
@@ -334,7 +336,8 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::config::{Secrets, load_text};
+    use crate::config::Secrets;
+    use crate::config::load::load_text;
 
     const FILE: &str = r#"
         [server]
@@ -403,16 +406,13 @@ mod tests {
             (Method::GET, "/nothing", 404, "no_route"),
             (Method::GET, "/planner/%2e%2e/x", 400, "malformed_path"),
             (Method::GET, "/planner//x", 400, "malformed_path"),
-            (Method::GET, "/planner/x?a#b#c", 400, "malformed_query"),
+            (Method::GET, "/planner/x?a b", 400, "malformed_query"),
             (Method::TRACE, "/planner/x", 405, "method_refused"),
         ] {
             let (text, json) = explained(&method, url);
             let refused = &json["refused"][0];
-            if json["route"].is_null() {
-                assert_eq!((refused["status"].as_u64(), refused["reason"].as_str()), (Some(status), Some(reason)), "{text}");
-            } else {
-                assert_eq!(reason, "no_method", "{text}");
-            }
+            assert_eq!((refused["status"].as_u64(), refused["reason"].as_str()), (Some(status), Some(reason)), "{text}");
+            assert!(text.contains("is refused with"), "{text}");
         }
     }
 
