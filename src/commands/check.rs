@@ -40,15 +40,18 @@ pub(crate) fn run(path: &Path, args: Args) -> ExitCode {
     let secrets = if args.no_secrets { Secrets::Assume } else { Secrets::Read };
     let checked = load(path, secrets);
     let bad = match &checked {
-        Ok(loaded) if secrets == Secrets::Read => bad_files(&loaded.config),
-        Ok(_) | Err(_) => Vec::new(),
+        _ if secrets == Secrets::Assume => Vec::new(),
+        Ok(loaded) => bad_files(&loaded.config),
+        // Where only secrets are missing, what the file names besides can be looked at all the same.
+        Err(_) => load(path, Secrets::Assume).map_or_else(|_mistakes| Vec::new(), |loaded| bad_files(&loaded.config)),
     };
+    let bad_text: String = bad.iter().map(BadFile::to_text).collect();
     match (&checked, args.json) {
-        (Ok(_), false) if !bad.is_empty() => eprint!("{}", bad.iter().map(BadFile::to_text).collect::<String>()),
-        (Ok(loaded), false) => print!("{}", summary(path, loaded, args)),
+        (Ok(loaded), false) if bad.is_empty() => print!("{}", summary(path, loaded, args)),
+        (Ok(_), false) => eprint!("{bad_text}"),
         (Ok(loaded), true) => println!("{:#}", summary_json(loaded, &bad, args)),
-        (Err(mistakes), false) => eprint!("{mistakes}"),
-        (Err(mistakes), true) => println!("{:#}", mistakes_json(mistakes)),
+        (Err(mistakes), false) => eprint!("{bad_text}{mistakes}"),
+        (Err(mistakes), true) => println!("{:#}", mistakes_json(mistakes, &bad)),
     }
     if checked.is_ok() && bad.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -98,8 +101,9 @@ fn advice(key: &str, fault: &StartFault) -> &'static str {
     }
 }
 
-fn mistakes_json(mistakes: &Mistakes) -> Value {
-    json!({ "ok": false, "findings": mistakes.to_json() })
+fn mistakes_json(mistakes: &Mistakes, bad: &[BadFile]) -> Value {
+    let findings: Vec<Value> = mistakes.iter().map(crate::config::Mistake::to_json).chain(bad.iter().map(BadFile::to_json)).collect();
+    json!({ "ok": false, "findings": findings })
 }
 
 fn summary_json(loaded: &Loaded, bad: &[BadFile], args: Args) -> Value {

@@ -141,7 +141,7 @@ pub(super) fn all(monday: &Monday<'_>) -> impl Iterator<Item = Case> {
             let expected = attack.expected(kind);
             // A forwarded one loses its query token on the way.
             case.expected = Expected { target: case.expected.target.filter(|_| expected.told.is_some()), ..expected };
-            case.name = attack.meaning().to_owned();
+            attack.meaning().clone_into(&mut case.name);
             case
         })
     })

@@ -46,14 +46,14 @@ use self::table::Paint;
   monday-gateway demo --show-config --once
       With the gateway.toml that it ran with: a start for one's own.
 
-  monday-gateway demo --once --json | jq '.rows[] | select(.reached == false) | .reason'
+  monday-gateway demo --json | jq '.rows[] | select(.reached == false) | .reason'
       For programs.")]
 #[expect(clippy::struct_excessive_bools, reason = "three switches of a command line")]
 pub(crate) struct DemoArgs {
     /// End after the tables; the exit code says whether all was as it should be.
     #[arg(long)]
     once: bool,
-    /// Print a JSON object instead of tables.
+    /// Print a JSON object instead of tables, and end after it.
     #[arg(long)]
     json: bool,
     /// Print the gateway.toml, too.
@@ -90,6 +90,7 @@ pub(crate) fn run(args: DemoArgs) -> ExitCode {
 }
 
 async fn show(args: DemoArgs) -> Result<Vec<Row>, DemoFault> {
+    let told = told_to_end()?;
     let clock = Clock::system();
     let seen = Seen::default();
     let backend = backend::start(&seen).await?;
@@ -107,9 +108,9 @@ async fn show(args: DemoArgs) -> Result<Vec<Row>, DemoFault> {
         }
         say(&table::to_text(&rows, Paint::for_stdout()));
     }
-    if !args.once {
+    if !args.once && !args.json {
         say(&table::to_try(&scene, now));
-        until_told().await?;
+        told.await;
     }
     gateway.stop().await;
     Ok(rows)
@@ -120,15 +121,16 @@ fn say(text: &str) {
     print!("{text}");
 }
 
-/// Ctrl-C, or a SIGTERM.
-async fn until_told() -> io::Result<()> {
+/// Ends with Ctrl-C or a SIGTERM, also with one that comes before anybody waits: the folder is removed in any case.
+fn told_to_end() -> io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(())
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What the demo plays in: a temporary folder with a certificate, secrets and a gateway.toml, which is read as `run` reads one.
 //! Everything is made new each time, and removed when the scene is dropped.
 
+use std::fmt::Write as _;
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -124,7 +125,8 @@ fn free_port() -> io::Result<u16> {
 fn random_hex<const BYTES: usize>() -> Result<String, SceneFault> {
     let mut bytes = [0; BYTES];
     rand::fill(&mut bytes).map_err(|_unspecified| SceneFault::Random)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    let digit = |half: u8| char::from_digit(half.into(), 16).unwrap_or_default();
+    Ok(bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect())
 }
 
 /// The path below which requests of this kind go.
@@ -184,9 +186,8 @@ allow    = {{ admin_only = true }}
         let (kind, base) = (row.name, base(row.kind));
         let app = if row.kind == Kind::Public { "" } else { "app      = \"planner\"\n" };
         let more = if row.kind == Kind::Action { "inject.headers = { \"X-Tenant\" = \"account-{account_id}\" }\n" } else { "" };
-        toml.push_str(&format!(
-            "\n[[routes]]\npath     = \"{base}/{{*rest}}\"\n{app}kind     = \"{kind}\"\nupstream = \"backend\"\n{more}"
-        ));
+        let _written = writeln!(toml, "\n[[routes]]\npath     = \"{base}/{{*rest}}\"\n{app}kind     = \"{kind}\"\nupstream = \"backend\"");
+        toml.push_str(more);
     }
     toml
 }

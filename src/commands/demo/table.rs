@@ -36,8 +36,17 @@ impl Paint {
         if std::io::stdout().is_terminal() && !unwanted { Self::Colours } else { Self::Plain }
     }
 
-    fn judged(self, text: &str, is_right: bool) -> String {
-        self.with(text, if is_right { 32 } else { 31 })
+    fn good(self, text: &str) -> String {
+        self.with(text, 32)
+    }
+
+    fn bad(self, text: &str) -> String {
+        self.with(text, 31)
+    }
+
+    /// As the row was judged.
+    fn judged(self, text: &str, row: &Row) -> String {
+        if row.is_right() { self.good(text) } else { self.bad(text) }
     }
 
     fn title(self, text: &str) -> String {
@@ -71,7 +80,7 @@ fn list<'r>(text: &mut String, rows: impl Iterator<Item = &'r Row>, paint: Paint
     let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     for (name, row) in rows {
         let outcome = &row.outcome;
-        let mark = paint.judged(if row.is_right() { "ok" } else { "WRONG" }, row.is_right());
+        let mark = paint.judged(if row.is_right() { "ok" } else { "WRONG" }, row);
         let status = outcome.status.map_or_else(|| "---".to_owned(), |status| status.to_string());
         let (reached, below) = match (&outcome.received, &outcome.reason) {
             (Some(received), _) => ("backend", told(received)),
@@ -125,7 +134,7 @@ fn attacks(text: &mut String, rows: &[Row], paint: Paint) {
             let Some(row) = row else { continue };
             let status = row.outcome.status.map_or_else(|| "---".to_owned(), |status| status.to_string());
             let passed = if row.outcome.received.is_some() { "*" } else { "" };
-            text.push_str(&paint.judged(&format!("{:>13}", format!("{passed}{status}")), row.is_right()));
+            text.push_str(&paint.judged(&format!("{:>13}", format!("{passed}{status}")), row));
         }
         text.push('\n');
     }
@@ -140,11 +149,11 @@ fn wrong(text: &mut String, rows: &[Row], paint: Paint) {
     let wrong: Vec<_> = rows.iter().filter(|row| !row.is_right()).collect();
     if wrong.is_empty() {
         let said = format!("{} requests, and all was as it should be.", rows.len());
-        let _written = writeln!(text, "\n{}", paint.judged(&said, true));
+        let _written = writeln!(text, "\n{}", paint.good(&said));
         return;
     }
     let said = format!("{} of {} requests were not answered as they should be:", wrong.len(), rows.len());
-    let _written = writeln!(text, "\n{}", paint.judged(&said, false));
+    let _written = writeln!(text, "\n{}", paint.bad(&said));
     for row in wrong {
         let _written = writeln!(text, "  {} {}: {}", row.case.kind.name(), row.case.path(), row.wrong.join("; "));
     }
@@ -206,7 +215,9 @@ pub(super) fn to_try(scene: &Scene, now: i64) -> String {
     let action = format!("{}{}/try", scene.origin, base(Kind::Action));
     let _written = writeln!(text, "\n# without a token: refused\ncurl --cacert {ca} -i --json '{{}}' {action}");
     let _written = writeln!(text, "\n# a forged header: the backend never sees it\ncurl --cacert {ca} -H 'X-Monday-Account-Id: 666' {}/public/try", scene.origin);
-    let _written = writeln!(text, "\n# another token, and why it is refused\nmonday-gateway --config {config} token --expired | monday-gateway --config {config} explain token");
+    let program = std::env::current_exe().map_or_else(|_unknown| "monday-gateway".to_owned(), |path| path.display().to_string());
+    let again = format!("{program} --config {config}");
+    let _written = writeln!(text, "\n# another token, and why it is refused\n{again} token --expired | {again} explain token");
     text.push_str("\nCtrl-C ends it.\n");
     text
 }
