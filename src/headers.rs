@@ -2,7 +2,7 @@
 //! inject; it judges each name of a request, an answer or a trailer section, in one pass over what came. Sets nothing, so what
 //! the gateway sets afterwards cannot be nominated away by `Connection`. RFC 9110, section 7.6.1.
 
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use smallvec::SmallVec;
 
 /// `Expect`: the gateway itself answers it, with 100.
@@ -177,11 +177,31 @@ pub(crate) fn strip_response(fields: &mut HeaderMap, removal: &Removal) -> Remov
 /// Takes the same out of trailers, and whatever a recipient could merge into a head to change who asks or where a message
 /// ends (RFC 9110, section 6.5.1).
 pub(crate) fn strip_trailers(fields: &mut HeaderMap, removal: &Removal) -> Removed {
-    strip(fields, |name| match *name {
-        header::AUTHORIZATION | header::COOKIE | header::SET_COOKIE | header::HOST | header::CONTENT_LENGTH | header::CONTENT_TYPE
-        | header::CONTENT_ENCODING | header::CONTENT_RANGE => Fate::Remove,
-        _ => removal.judge(name),
-    })
+    strip(fields, |name| if is_for_heads(name) { Fate::Remove } else { removal.judge(name) })
+}
+
+/// The names of a `Trailer` field that may go on: hyper sends only trailers that are announced.
+pub(crate) fn announced(names: &HeaderValue, removal: &Removal) -> Option<HeaderValue> {
+    let keep = |name: &&str| {
+        HeaderName::from_bytes(name.as_bytes()).is_ok_and(|name| !is_for_heads(&name) && removal.judge(&name) == Fate::Keep)
+    };
+    let kept: Vec<&str> = names.to_str().ok()?.split(',').map(str::trim).filter(keep).collect();
+    if kept.is_empty() { None } else { HeaderValue::try_from(kept.join(", ")).ok() }
+}
+
+/// What a recipient could merge from trailers into a head to change who asks or where a message ends.
+fn is_for_heads(name: &HeaderName) -> bool {
+    matches!(
+        *name,
+        header::AUTHORIZATION
+            | header::COOKIE
+            | header::SET_COOKIE
+            | header::HOST
+            | header::CONTENT_LENGTH
+            | header::CONTENT_TYPE
+            | header::CONTENT_ENCODING
+            | header::CONTENT_RANGE
+    )
 }
 
 /// One pass over the names, another over those that have to go.

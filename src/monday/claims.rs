@@ -243,9 +243,9 @@ impl<'p> Found<'p> {
             "userId" => self.user_id = Some(integer(name, &value)?),
             "shortLivedToken" => self.api_key = text_or_null(name, value)?,
             "backToUrl" => self.back_to_url = Some(text(name, value)?),
-            "exp" => self.expires = Some(integer(name, &value)?),
-            "nbf" => self.not_before = Some(integer(name, &value)?),
-            "iat" => self.issued_at = Some(integer(name, &value)?),
+            "exp" => self.expires = Some(time(name, &value)?),
+            "nbf" => self.not_before = Some(time(name, &value)?),
+            "iat" => self.issued_at = Some(time(name, &value)?),
             "platformAppId" => self.platform_app_id = integer_or_null(name, &value)?,
             _ => self.named.take(name, value)?,
         }
@@ -295,6 +295,14 @@ impl<'p> Named<'p> {
         let same = |a: &Option<Cow<'_, str>>, b: &Option<Cow<'_, str>>| a.is_none() || b.is_none() || a == b;
         same(&self.client_id, &other.client_id)
             && (self.app_id.is_none() || other.app_id.is_none() || self.app_id == other.app_id)
+    }
+}
+
+/// Seconds since 1970; nothing was signed before.
+fn time<E: Error>(name: &str, value: &Value<'_>) -> Result<i64, E> {
+    match integer(name, value)? {
+        time @ 0.. => Ok(time),
+        _ => Err(E::custom(format_args!("`{name}` is before 1970"))),
     }
 }
 
@@ -499,8 +507,12 @@ mod tests {
                 assert!(malformed(&text), "{text}");
             }
         }
-        let extreme = parse(&format!(r#"{{{FLAT},"exp":{},"iat":{}}}"#, i64::MAX, i64::MIN), Shape::Flat).unwrap();
-        assert_eq!((extreme.expires, extreme.issued_at), (i64::MAX, Some(i64::MIN)));
+        let extreme = parse(&format!(r#"{{{FLAT},"exp":{},"iat":0}}"#, i64::MAX), Shape::Flat).unwrap();
+        assert_eq!((extreme.expires, extreme.issued_at), (i64::MAX, Some(0)));
+        for name in ["exp", "nbf", "iat"] {
+            let exp = if name == "exp" { "" } else { r#","exp":9"# };
+            assert!(malformed(&format!(r#"{{{FLAT}{exp},"{name}":-1}}"#)), "a negative {name}");
+        }
     }
 
     #[test]

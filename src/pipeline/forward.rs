@@ -11,7 +11,7 @@ use http::uri::PathAndQuery;
 use http::{Extensions, HeaderValue, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 
-use crate::headers::{Sender, X_REQUEST_ID, strip_request};
+use crate::headers::{Sender, announced, X_REQUEST_ID, strip_request};
 use crate::limits;
 use crate::monday::kinds::TokenPlace;
 use crate::pipeline::Work;
@@ -91,7 +91,7 @@ async fn outgoing(
     if let RequestBody::Whole(bytes) = &body {
         work.seen.bytes_in = bytes.len() as u64;
     }
-    let trailers = parts.headers.remove(TRAILER);
+    let trailers = parts.headers.remove(TRAILER).and_then(|names| announced(&names, &work.snapshot().removal));
     let forwarded = sending.client.forwarded_values(&host);
     let removed = strip_request(&mut parts.headers, &work.snapshot().removal, sending.client.trust.into());
     work.worker.counters().odd_names_omitted(removed.odd as u64);
@@ -100,7 +100,6 @@ async fn outgoing(
     parts.headers.insert(X_REQUEST_ID, work.seen.request_id.clone());
     parts.headers.insert(HOST, sending.pool.upstream.own_host.clone().unwrap_or(host));
     if let (RequestBody::Stream(_), Some(names)) = (&body, trailers) {
-        // hyper sends the trailers that are announced; those that must not go on are taken out of the body's end.
         parts.headers.insert(TRAILER, names);
     }
     if sending.handshake == Handshake::WebSocket {

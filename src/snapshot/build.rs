@@ -14,7 +14,7 @@ use crate::headers::{self, Removal};
 use crate::jwt;
 use crate::monday::app_keys::AppKeys;
 use crate::snapshot::cors::Cors;
-use crate::snapshot::index::{Entry, Index, IndexFault};
+use crate::snapshot::index::{Entry, Index};
 use crate::snapshot::{App, Route, Snapshot};
 use crate::telemetry::metrics::{Metrics, NO_ROUTE};
 use crate::tls::CertificatePaths;
@@ -37,9 +37,6 @@ pub(crate) enum BuildFault {
         /// The name.
         name: String,
     },
-    /// Routes that the index cannot tell apart.
-    #[error(transparent)]
-    Index(#[from] IndexFault),
 }
 
 /// Counts of open connections by upstream's name: they outlive a snapshot.
@@ -64,7 +61,7 @@ pub(crate) fn build(
     let upstreams = config.upstreams.iter().map(|one| upstream(one, lasting).map(Arc::new)).collect::<Result<_, _>>()?;
     let injected = config.routes.iter().flat_map(|route| route.inject_headers.iter().map(|header| header.name.clone()));
     Ok(Snapshot {
-        index: index(config)?,
+        index: index(config),
         routes: config.routes.iter().map(|one| route(one, &keys, lasting.metrics)).collect(),
         removal: Removal::new(injected),
         trusted_proxies: config.server.trusted_proxies.clone(),
@@ -77,7 +74,7 @@ pub(crate) fn build(
 }
 
 /// The index of a configuration's routes, also for `explain`.
-pub(crate) fn index(config: &Config) -> Result<Index, IndexFault> {
+pub(crate) fn index(config: &Config) -> Index {
     let entries: Vec<Entry<'_>> = config
         .routes
         .iter()

@@ -26,7 +26,7 @@ impl AsyncRead for Script {
 }
 
 fn wire(pieces: &[&[u8]]) -> Wire<Script> {
-    let script = Script(pieces.iter().map(|piece| piece.to_vec()).collect());
+    let script = Script(pieces.iter().filter(|piece| !piece.is_empty()).map(|piece| piece.to_vec()).collect());
     Wire::new(script, LIMITS, Rc::default(), HalfClose::Gone)
 }
 
