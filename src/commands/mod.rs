@@ -2,6 +2,7 @@
 
 pub(crate) mod cert;
 pub(crate) mod check;
+pub(crate) mod demo;
 mod effective;
 pub(crate) mod explain;
 pub(crate) mod health;
@@ -53,6 +54,8 @@ enum Command {
     Run,
     /// Say what is wrong with a gateway.toml, all at once; needs no network.
     Check(check::Args),
+    /// See the gateway at work, with nothing else on the machine.
+    Demo(demo::DemoArgs),
     /// Print the JSON Schema of gateway.toml, for editors.
     Schema,
     /// Say why a token is, or is not, accepted; or which route a URL takes, and why.
@@ -83,8 +86,9 @@ pub(crate) fn main() -> ExitCode {
     match command.unwrap_or(Command::Run) {
         Command::Run => run::run(&config),
         Command::Check(args) => check::run(&config, args),
+        Command::Demo(args) => demo::run(args),
         Command::Schema => schema::run(),
-        Command::Explain(args) => with_config(&config, Secrets::Read, |config| explain::run(&args, config)),
+        Command::Explain(args) => with_config(&config, args.secrets(), |config| explain::run(&args, config)),
         Command::Token(args) => with_config(&config, Secrets::Read, |config| token::run(&args, config)),
         Command::Send(args) => with_config(&config, Secrets::Read, |config| send::run(&args, config)),
         Command::Cert(args) => cert::run(&args),

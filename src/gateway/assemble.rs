@@ -19,7 +19,7 @@ use crate::gateway::worker::{self, Order, Start};
 use crate::limits;
 use crate::pipeline::lifetimes::Shared;
 use crate::snapshot::Snapshot;
-use crate::snapshot::build::{BuildFault, Lasting, OpenCounts, build};
+use crate::snapshot::build::{BuildFault, Lasting, OpenCounts, build, target};
 use crate::telemetry::access_log::{AccessLog, Bounds, Destination, Format};
 use crate::headers::OMITTABLE;
 use crate::monday::kinds::KIND_NAMES;
@@ -182,6 +182,24 @@ pub(crate) enum Patience {
     None,
 }
 
+/// Loads every certificate, key and authority that a start would, and forgets them: for `check`. Returns what is wrong, with
+/// the table of gateway.toml that names it.
+pub(crate) fn rehearse(config: &Config, clock: &Clock) -> Vec<(String, StartFault)> {
+    let mut faults = Vec::new();
+    for pair in config.server.tls.iter().flat_map(|tls| &tls.certificates) {
+        let tls = resolved::Tls { certificates: vec![pair.clone()], only_1_3: false };
+        if let Err(fault) = listener_tls(&tls, clock) {
+            faults.push(("server.tls".to_owned(), fault));
+        }
+    }
+    for upstream in &config.upstreams {
+        if let Err(fault) = target(upstream) {
+            faults.push((format!("upstreams.{}", upstream.name), fault.into()));
+        }
+    }
+    faults
+}
+
 /// The counters of a process with this configuration.
 pub(crate) fn metrics(config: &Config, clock: &Clock) -> Result<Arc<Metrics>, StartFault> {
     let build = BuildInfo { version: env!("CARGO_PKG_VERSION"), revision: option_env!("GATEWAY_REVISION").unwrap_or("unknown") };
@@ -202,9 +220,7 @@ fn service(config: &Config, clock: &Clock) -> Result<(Service, Option<Arc<Certif
     let Some(files) = &config.server.tls else {
         return Ok((Service { tls: None }, None));
     };
-    let paths: Vec<_> = files.certificates.iter().map(|pair| CertificatePaths { certificate: &pair.certificate, private_key: &pair.private_key }).collect();
-    let versions = if files.only_1_3 { Versions::Only13 } else { Versions::From12 };
-    let server = tls::server_config(&paths, versions, &Tickets::new()?, clock)?;
+    let server = listener_tls(files, clock)?;
     let service = Service {
         tls: Some(Tls {
             acceptor: TlsAcceptor::from(server.config),
@@ -213,6 +229,12 @@ fn service(config: &Config, clock: &Clock) -> Result<(Service, Option<Arc<Certif
         }),
     };
     Ok((service, Some(server.certificates)))
+}
+
+fn listener_tls(files: &resolved::Tls, clock: &Clock) -> Result<tls::Server, StartFault> {
+    let paths: Vec<_> = files.certificates.iter().map(|pair| CertificatePaths { certificate: &pair.certificate, private_key: &pair.private_key }).collect();
+    let versions = if files.only_1_3 { Versions::Only13 } else { Versions::From12 };
+    Ok(tls::server_config(&paths, versions, &Tickets::new()?, clock)?)
 }
 
 fn snapshot(config: &Config, certificates: Option<Arc<Certificates>>, metrics: &Metrics) -> Result<Arc<Snapshot>, StartFault> {

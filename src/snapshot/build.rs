@@ -116,7 +116,8 @@ fn upstream(one: &resolved::Upstream, lasting: &mut Lasting<'_>) -> Result<Upstr
     })
 }
 
-fn target(one: &resolved::Upstream) -> Result<Target, BuildFault> {
+/// Where an upstream is, with its TLS files loaded.
+pub(crate) fn target(one: &resolved::Upstream) -> Result<Target, BuildFault> {
     Ok(match &one.server {
         UpstreamServer::Unix { path } => Target::Unix { path: path.clone() },
         UpstreamServer::Http { host, port } => Target::Tcp { host: host.clone(), port: *port },

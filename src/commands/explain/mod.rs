@@ -1,14 +1,16 @@
 //! `monday-gateway explain`: why the gateway decides as it does. One file a subject.
 
 pub(crate) mod token;
+pub(crate) mod url;
 
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
+use crate::config::Secrets;
 use crate::config::resolved::Config;
 
-/// Say why a token is, or is not, accepted.
+/// Say why a token is, or is not, accepted; or which route a URL takes, and why.
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
     #[command(subcommand)]
@@ -20,11 +22,24 @@ pub(crate) struct ExplainArgs {
 enum Subject {
     /// Why a token is accepted, or not.
     Token(token::ExplainTokenArgs),
+    /// Which route a URL takes, and why; and what would refuse a request there.
+    Url(url::ExplainUrlArgs),
+}
+
+impl ExplainArgs {
+    /// Only tokens are judged by secrets.
+    pub(crate) fn secrets(&self) -> Secrets {
+        match self.subject {
+            Subject::Token(_) => Secrets::Read,
+            Subject::Url(_) => Secrets::Assume,
+        }
+    }
 }
 
 /// Runs the command; 0 when the answer is yes.
 pub(crate) fn run(args: &ExplainArgs, config: &Config) -> ExitCode {
     match &args.subject {
         Subject::Token(args) => token::run(args, config),
+        Subject::Url(args) => url::run(args, config),
     }
 }

@@ -28,7 +28,7 @@ use crate::tls::{provider, roots};
 const BODY_SHOWN: usize = 64 * 1024;
 
 /// Whose certificates are believed.
-pub(super) enum Trust<'a> {
+pub(in crate::commands) enum Trust<'a> {
     /// The machine's authorities.
     Machine,
     /// Those of a PEM file.
@@ -38,18 +38,18 @@ pub(super) enum Trust<'a> {
 }
 
 /// What came back.
-pub(super) struct Answer {
+pub(in crate::commands) struct Answer {
     /// The status.
-    pub(super) status: StatusCode,
+    pub(in crate::commands) status: StatusCode,
     /// The header fields.
-    pub(super) headers: HeaderMap,
+    pub(in crate::commands) headers: HeaderMap,
     /// The beginning of the body.
-    pub(super) body: Bytes,
+    pub(in crate::commands) body: Bytes,
 }
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum SendFault {
+pub(in crate::commands) enum SendFault {
     /// Neither http nor https, or no host.
     #[error("the URL must be http://... or https://...")]
     Url,
@@ -74,7 +74,7 @@ pub(super) enum SendFault {
 }
 
 /// Sends the request, whose URI is absolute.
-pub(super) async fn send(
+pub(in crate::commands) async fn send(
     request: Request<Full<Bytes>>,
     trust: &Trust<'_>,
     patience: Duration,

@@ -1,7 +1,7 @@
 //! `monday-gateway send`: one request as monday would send it, and what monday would do with the answer.
 //! The token is made with the secrets of gateway.toml, or given. Follows no redirect and retries nothing.
 
-mod http;
+pub(in crate::commands) mod http;
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
