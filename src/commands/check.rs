@@ -76,7 +76,8 @@ impl BadFile {
 }
 
 fn bad_files(config: &Config) -> Vec<BadFile> {
-    let bad = |(key, fault): (String, StartFault)| BadFile { right: advice(&key, &fault), what: fault.to_string(), key };
+    let bad =
+        |(key, fault): (String, StartFault)| BadFile { right: advice(&key, &fault), what: fault.to_string(), key };
     rehearse(config, &Clock::system()).into_iter().map(bad).collect()
 }
 
@@ -236,9 +237,11 @@ mod tests {
 
     fn with_tls(folder: &Path) -> Config {
         let tls = "[server.tls]\ncertificate = \"server.pem\"\nprivate_key = \"server.key\"\n";
-        let text = format!("[server]\nlisten = \"127.0.0.1:8443\"\npublic_url = \"https://gw.example.com\"\n{tls}\
+        let text = format!(
+            "[server]\nlisten = \"127.0.0.1:8443\"\npublic_url = \"https://gw.example.com\"\n{tls}\
             [upstreams.backend]\nservers = [\"https://backend.internal:3000\"]\nca = \"ca.pem\"\n\
-            [[routes]]\npath = \"/{{*rest}}\"\nkind = \"public\"\nupstream = \"backend\"\n");
+            [[routes]]\npath = \"/{{*rest}}\"\nkind = \"public\"\nupstream = \"backend\"\n"
+        );
         load_text("gateway.toml", &text, folder, Secrets::Read).unwrap_or_else(|mistakes| panic!("{mistakes}")).config
     }
 
@@ -247,7 +250,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let bad: Vec<String> = bad_files(&with_tls(folder.path())).iter().map(BadFile::to_text).collect();
         let [server, upstream] = bad.as_slice() else { panic!("{bad:?}") };
-        assert!(server.contains("server.pem") && server.contains("[server.tls]") && server.contains("monday-gateway cert"), "{server}");
+        assert!(
+            server.contains("server.pem") && server.contains("[server.tls]") && server.contains("monday-gateway cert"),
+            "{server}"
+        );
         assert!(upstream.contains("ca.pem") && upstream.contains("[upstreams.backend]"), "{upstream}");
     }
 
@@ -262,7 +268,11 @@ mod tests {
         write("ca.pem", one.ca_pem.as_bytes());
         let bad = bad_files(&with_tls(folder.path()));
         let [mismatch] = bad.as_slice() else { panic!("{} files are bad", bad.len()) };
-        assert!(mismatch.what.contains("does not belong to the key in") && mismatch.what.contains("server.key"), "{}", mismatch.what);
+        assert!(
+            mismatch.what.contains("does not belong to the key in") && mismatch.what.contains("server.key"),
+            "{}",
+            mismatch.what
+        );
         write("server.key", one.key_pem.expose());
         assert!(bad_files(&with_tls(folder.path())).is_empty());
     }

@@ -16,15 +16,15 @@ use crate::gateway::connection::{Service, Tls};
 use crate::gateway::listener::{BindFault, Door, Listener, Loads};
 use crate::gateway::readiness::Readiness;
 use crate::gateway::worker::{self, Order, Start};
+use crate::headers::OMITTABLE;
 use crate::limits;
+use crate::monday::kinds::KIND_NAMES;
 use crate::pipeline::lifetimes::Shared;
+use crate::pipeline::refusal::Unauthorized;
+use crate::pipeline::reply::facts::REASONS;
 use crate::snapshot::Snapshot;
 use crate::snapshot::build::{BuildFault, Lasting, OpenCounts, build, target};
 use crate::telemetry::access_log::{AccessLog, Bounds, Destination, Format};
-use crate::headers::OMITTABLE;
-use crate::monday::kinds::KIND_NAMES;
-use crate::pipeline::refusal::Unauthorized;
-use crate::pipeline::reply::facts::REASONS;
 use crate::telemetry::metrics::{BuildInfo, Metrics, Tables};
 use crate::tls::certificates::Certificates;
 use crate::tls::files::TlsFault;
@@ -202,9 +202,13 @@ pub(crate) fn rehearse(config: &Config, clock: &Clock) -> Vec<(String, StartFaul
 
 /// The counters of a process with this configuration.
 pub(crate) fn metrics(config: &Config, clock: &Clock) -> Result<Arc<Metrics>, StartFault> {
-    let build = BuildInfo { version: env!("CARGO_PKG_VERSION"), revision: option_env!("GATEWAY_REVISION").unwrap_or("unknown") };
+    let build = BuildInfo {
+        version: env!("CARGO_PKG_VERSION"),
+        revision: option_env!("GATEWAY_REVISION").unwrap_or("unknown"),
+    };
     let tables = Tables { kinds: &KIND_NAMES, results: &Unauthorized::RESULTS, reasons: &REASONS, headers: &OMITTABLE };
-    let metrics = Metrics::new(worker_count(config), build, tables).map_err(|fault| StartFault::Metrics(fault.to_string()))?;
+    let metrics =
+        Metrics::new(worker_count(config), build, tables).map_err(|fault| StartFault::Metrics(fault.to_string()))?;
     metrics.config_loaded(clock.unix_seconds());
     Ok(metrics)
 }
@@ -232,12 +236,20 @@ fn service(config: &Config, clock: &Clock) -> Result<(Service, Option<Arc<Certif
 }
 
 fn listener_tls(files: &resolved::Tls, clock: &Clock) -> Result<tls::Server, StartFault> {
-    let paths: Vec<_> = files.certificates.iter().map(|pair| CertificatePaths { certificate: &pair.certificate, private_key: &pair.private_key }).collect();
+    let paths: Vec<_> = files
+        .certificates
+        .iter()
+        .map(|pair| CertificatePaths { certificate: &pair.certificate, private_key: &pair.private_key })
+        .collect();
     let versions = if files.only_1_3 { Versions::Only13 } else { Versions::From12 };
     Ok(tls::server_config(&paths, versions, &Tickets::new()?, clock)?)
 }
 
-fn snapshot(config: &Config, certificates: Option<Arc<Certificates>>, metrics: &Metrics) -> Result<Arc<Snapshot>, StartFault> {
+fn snapshot(
+    config: &Config,
+    certificates: Option<Arc<Certificates>>,
+    metrics: &Metrics,
+) -> Result<Arc<Snapshot>, StartFault> {
     let mut open = OpenCounts::new();
     let mut lasting = Lasting { metrics, open: &mut open };
     Ok(Arc::new(build(config, certificates, &mut lasting)?))

@@ -13,8 +13,8 @@ use tokio::task::spawn_local;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::gateway::connection::{self, Ends, Service};
-use crate::gateway::readiness::Readiness;
 use crate::gateway::listener::{Accepted, Door, Listener, accept};
+use crate::gateway::readiness::Readiness;
 use crate::limits;
 use crate::pipeline::lifetimes::{Shared, Worker};
 use crate::snapshot::Snapshot;
@@ -95,7 +95,9 @@ async fn work(start: Start) -> io::Result<()> {
 fn take(worker: &Rc<Worker>, service: &Service, accepted: Accepted) {
     let ends = Ends { peer: accepted.peer, local: accepted.local };
     match TcpStream::from_std(accepted.stream) {
-        Ok(stream) => connection::spawn(Rc::clone(worker), service.clone(), stream, ends, (accepted.permit, accepted.load)),
+        Ok(stream) => {
+            connection::spawn(Rc::clone(worker), service.clone(), stream, ends, (accepted.permit, accepted.load))
+        }
         Err(fault) => tracing::warn!(%fault, "cannot take a connection over; it was closed"),
     }
 }

@@ -11,7 +11,7 @@ use http::uri::PathAndQuery;
 use http::{Extensions, HeaderValue, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 
-use crate::headers::{Sender, announced, X_REQUEST_ID, strip_request};
+use crate::headers::{Sender, X_REQUEST_ID, announced, strip_request};
 use crate::limits;
 use crate::monday::kinds::TokenPlace;
 use crate::pipeline::Work;
@@ -53,12 +53,18 @@ struct Sending<'a> {
 }
 
 /// Forwards an admitted request. `changes` are applied after the caller's protected fields are gone.
-pub(crate) async fn forward(work: &mut Work<'_>, admitted: Admitted<'_>, changes: HeaderChanges, client: &Client) -> Result<Answer, Refusal> {
+pub(crate) async fn forward(
+    work: &mut Work<'_>,
+    admitted: Admitted<'_>,
+    changes: HeaderChanges,
+    client: &Client,
+) -> Result<Answer, Refusal> {
     let route = admitted.routed().route();
     let handshake = admitted.routed().clean().upgrade().map_or(Handshake::None, |_| Handshake::WebSocket);
     let pool = work.pool(route.upstream)?;
     let trouble = Trouble::default();
-    let request = outgoing(work, admitted, changes, &Sending { pool: &pool, client, handshake, trouble: &trouble }).await?;
+    let request =
+        outgoing(work, admitted, changes, &Sending { pool: &pool, client, handshake, trouble: &trouble }).await?;
     let began = Instant::now();
     let sent = work.worker.deadlines.after(route.timeout).bound(exchange(&pool, request)).await;
     let took = began.elapsed();
@@ -126,7 +132,8 @@ fn target(admitted: &Admitted<'_>) -> Result<Uri, Refusal> {
         Some(rest) => rest,
         None => clean.path(),
     };
-    let query = clean.query().map(|query| removed.map_or_else(|| query.to_owned(), |name| query_without(query, &[name])));
+    let query =
+        clean.query().map(|query| removed.map_or_else(|| query.to_owned(), |name| query_without(query, &[name])));
     let whole = match query.as_deref() {
         None | Some("") => path.to_owned(),
         Some(query) => format!("{path}?{query}"),
@@ -136,7 +143,10 @@ fn target(admitted: &Admitted<'_>) -> Result<Uri, Refusal> {
 }
 
 /// Sends it over a connection of the pool; over another one only as long as it comes back unsent.
-async fn exchange(pool: &Rc<Pool>, request: Request<RequestBody>) -> Result<(Response<Incoming>, Box<Link>), UpstreamFault> {
+async fn exchange(
+    pool: &Rc<Pool>,
+    request: Request<RequestBody>,
+) -> Result<(Response<Incoming>, Box<Link>), UpstreamFault> {
     let mut request = request;
     for _ in 0..limits::KEPT_ATTEMPTS {
         let mut lent = pool.checkout().await.map_err(UpstreamFault::from)?;
@@ -166,7 +176,8 @@ async fn accept(
         return Ok(Answer::Switched(Response::from_parts(parts, ()), Tunnel { stream, early }));
     }
     let patience = work.snapshot().limits.body_idle_timeout;
-    let mut answer = answer.map(|incoming| AnswerBody::new(incoming, link, Rc::clone(pool), &work.worker.deadlines, patience));
+    let mut answer =
+        answer.map(|incoming| AnswerBody::new(incoming, link, Rc::clone(pool), &work.worker.deadlines, patience));
     poll_fn(|cx| {
         answer.body_mut().settle(cx);
         Poll::Ready(())

@@ -67,7 +67,11 @@ struct Asking {
 }
 
 /// Serves one request. Always answers: a refusal and a panic end here as answers.
-pub(crate) async fn handle(worker: Rc<Worker>, connection: Rc<Connection>, request: Request<Incoming>) -> Response<AnswerOut> {
+pub(crate) async fn handle(
+    worker: Rc<Worker>,
+    connection: Rc<Connection>,
+    request: Request<Incoming>,
+) -> Response<AnswerOut> {
     let answering = connection.begin();
     let installed = worker.installed();
     let mut seen = Observation::begin(&worker, &connection, &installed, &request);
@@ -193,7 +197,10 @@ impl<'r> Work<'r> {
 
     fn resigning(&self, admitted: &Admitted<'_>) -> Resigning<'r> {
         let upstream = self.snapshot().upstreams.get(admitted.routed().route().upstream);
-        Resigning { key: upstream.and_then(|upstream| upstream.resign.as_ref()), now: self.worker.shared.clock.unix_seconds() }
+        Resigning {
+            key: upstream.and_then(|upstream| upstream.resign.as_ref()),
+            now: self.worker.shared.clock.unix_seconds(),
+        }
     }
 
     fn count_omitted(&self, changes: &HeaderChanges) {

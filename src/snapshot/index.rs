@@ -86,9 +86,10 @@ impl Index {
 
     /// The route of a request. `host` is lower case and without a port.
     pub(crate) fn find(&self, host: &str, path: &str, method: &Method) -> Found {
-        let suffixes = self.suffixes.iter().filter(|(suffix, _)| {
-            host.strip_suffix(suffix.as_str()).is_some_and(|label| !label.is_empty())
-        });
+        let suffixes = self
+            .suffixes
+            .iter()
+            .filter(|(suffix, _)| host.strip_suffix(suffix.as_str()).is_some_and(|label| !label.is_empty()));
         let hosts = self.exact.get(host).into_iter().chain(suffixes.map(|(_, paths)| paths));
         for paths in hosts.chain([&self.any]) {
             if let Some(place) = paths.at(path.strip_prefix('/')) {
@@ -188,7 +189,9 @@ mod tests {
         for path in ["/planner/actions", "/planner/actions/", "/planner/actions/run", "/planner/actions/a/b"] {
             assert_eq!(route(&index, "gw", path), Some(0), "{path}");
         }
-        for path in ["/planner/actionsX", "/planner/action", "/planner", "/planner/actions../x", "/", "/Planner/actions"] {
+        for path in
+            ["/planner/actionsX", "/planner/action", "/planner", "/planner/actions../x", "/", "/Planner/actions"]
+        {
             assert_eq!(route(&index, "gw", path), None, "{path}");
         }
     }
@@ -204,7 +207,21 @@ mod tests {
             (None, "/p/{x}", &[]),
             (None, "/p/q/{*rest}", &[]),
         ];
-        let wanted = [("/p/1", 5), ("/p/q", 6), ("/p/q/r", 6), ("/p/", 0), ("/z", 0), ("/a/q", 1), ("/a/b", 2), ("/a/b/", 1), ("/a/b/c", 3), ("/a/b/d", 1), ("/a", 4), ("/a/", 1), ("/", 0)];
+        let wanted = [
+            ("/p/1", 5),
+            ("/p/q", 6),
+            ("/p/q/r", 6),
+            ("/p/", 0),
+            ("/z", 0),
+            ("/a/q", 1),
+            ("/a/b", 2),
+            ("/a/b/", 1),
+            ("/a/b/c", 3),
+            ("/a/b/d", 1),
+            ("/a", 4),
+            ("/a/", 1),
+            ("/", 0),
+        ];
         for turn in 0..routes.len() {
             let mut turned = routes;
             turned.rotate_left(turn);

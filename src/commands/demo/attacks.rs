@@ -85,7 +85,9 @@ impl Attack {
             Self::AlgNone => format!("{}.{}.", encoded(&json!({ "alg": "none", "typ": "JWT" })), encoded(&claims)),
             Self::OtherSecret => mint::token(&claims, other),
             Self::Stranger => mint::token(&claims, &Secret::new("a secret of somebody else's, of 32 bytes")),
-            Self::OtherKind => mint::token(&monday.claims(another(kind), path, LIFETIME), monday.secrets(another(kind)).0),
+            Self::OtherKind => {
+                mint::token(&monday.claims(another(kind), path, LIFETIME), monday.secrets(another(kind)).0)
+            }
         })
     }
 

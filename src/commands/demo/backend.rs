@@ -111,7 +111,8 @@ impl Received {
             .headers
             .keys()
             .map(|name| {
-                let values: Vec<_> = self.headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
+                let values: Vec<_> =
+                    self.headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
                 let is_token = *name == AUTHORIZATION || name.as_str() == "x-monday-api-key";
                 (name.to_string(), Value::String(shortened(&values.join(", "), if is_token { 8 } else { SHOWN })))
             })

@@ -136,11 +136,13 @@ fn specials(monday: &Monday<'_>) -> Vec<Case> {
         challenge(),
         bearer(case(Kind::Action, "/planner/action/bearer")),
         in_the_query(monday),
-        spoofed(case(Kind::Action, "/planner/action/forged-headers")).named("a caller who brings the gateway's headers"),
+        spoofed(case(Kind::Action, "/planner/action/forged-headers"))
+            .named("a caller who brings the gateway's headers"),
         spoofed(case(Kind::Public, "/public/forged-headers")).named("the same, where nobody is identified"),
         two_tokens(case(Kind::Action, "/planner/action/two-tokens")),
         not_an_admin(monday),
-        refused(case(Kind::Action, "/planner/action/%2e%2e/secret"), 400, "malformed_path").named("a path with hidden dots"),
+        refused(case(Kind::Action, "/planner/action/%2e%2e/secret"), 400, "malformed_path")
+            .named("a path with hidden dots"),
         refused(case(Kind::Action, "/nowhere"), 404, "no_route").named("a path without a route"),
         down(case(Kind::Action, "/planner/down")),
     ]
@@ -169,7 +171,14 @@ fn in_the_query(monday: &Monday<'_>) -> Case {
 }
 
 fn spoofed(mut case: Case) -> Case {
-    for name in ["x-monday-account-id", "x-monday-access-token", "x_monday_user_id", "x.monday.user.id", "x-tenant", "x-original-url"] {
+    for name in [
+        "x-monday-account-id",
+        "x-monday-access-token",
+        "x_monday_user_id",
+        "x.monday.user.id",
+        "x-tenant",
+        "x-original-url",
+    ] {
         case.headers.push((name, FORGED.to_owned()));
     }
     case

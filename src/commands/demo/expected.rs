@@ -83,7 +83,11 @@ impl Expected {
                 wrong.push(format!("{what}: {seen}, not {expected}"));
             }
         };
-        compare("status", self.status.to_string(), outcome.status.map_or_else(|| "none".to_owned(), |status| status.to_string()));
+        compare(
+            "status",
+            self.status.to_string(),
+            outcome.status.map_or_else(|| "none".to_owned(), |status| status.to_string()),
+        );
         compare("reason in the log", said(self.reason), said(outcome.reason.as_deref()));
         compare("severity code", said(self.severity), said(outcome.severity));
         compare("monday", self.verdict.name().to_owned(), outcome.verdict.name().to_owned());
@@ -177,4 +181,3 @@ pub(super) fn identity(kind: Kind) -> BTreeMap<&'static str, Told> {
     }
     told
 }
-

@@ -47,7 +47,14 @@ pub(super) async fn play(scene: &Scene, cases: Vec<Case>, seen: &Seen) -> Vec<Ro
     for case in cases {
         let answered = ask(scene, &case, &authority).await;
         let received = seen.at(case.path());
-        let mut outcome = Outcome { status: None, fault: None, severity: None, verdict: verdict(case.kind, 504, b""), received, reason: None };
+        let mut outcome = Outcome {
+            status: None,
+            fault: None,
+            severity: None,
+            verdict: verdict(case.kind, 504, b""),
+            received,
+            reason: None,
+        };
         match answered {
             Ok(answer) => {
                 outcome.status = Some(answer.status.as_u16());
@@ -110,7 +117,8 @@ mod tests {
 
     #[test]
     fn the_log_is_read_up_to_its_last_whole_line() {
-        let read = read_log("{\"path\":\"/a\",\"reason\":\"token_missing\"}\n{\"path\":\"/b\"}\n{\"path\":\"/c\",\"rea");
+        let read =
+            read_log("{\"path\":\"/a\",\"reason\":\"token_missing\"}\n{\"path\":\"/b\"}\n{\"path\":\"/c\",\"rea");
         assert_eq!(read.len(), 2);
         assert_eq!(read["/a"].as_deref(), Some("token_missing"));
         assert_eq!(read["/b"], None);

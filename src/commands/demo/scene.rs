@@ -11,8 +11,8 @@ use aws_lc_rs::rand;
 
 use crate::clock::Clock;
 use crate::commands::demo::cases::Monday;
-use crate::config::resolved::Config;
 use crate::config::load::load_text;
+use crate::config::resolved::Config;
 use crate::config::{Mistakes, Secrets};
 use crate::monday::kinds::{KINDS, Kind};
 use crate::secret::Secret;
@@ -183,7 +183,11 @@ allow    = {{ admin_only = true }}
     for row in &KINDS {
         let (kind, base) = (row.name, base(row.kind));
         let app = if row.kind == Kind::Public { "" } else { "app      = \"planner\"\n" };
-        let more = if row.kind == Kind::Action { "inject.headers = { \"X-Tenant\" = \"account-{account_id}\" }\n" } else { "" };
+        let more = if row.kind == Kind::Action {
+            "inject.headers = { \"X-Tenant\" = \"account-{account_id}\" }\n"
+        } else {
+            ""
+        };
         toml.push_str(&format!(
             "\n[[routes]]\npath     = \"{base}/{{*rest}}\"\n{app}kind     = \"{kind}\"\nupstream = \"backend\"\n{more}"
         ));

@@ -107,7 +107,13 @@ fn wrapped(parts: &[String]) -> String {
     let mut column = 0;
     for part in parts {
         let length = part.chars().count() + 1;
-        let separator = if column == 0 { "" } else if column + length > LINE { "\n" } else { " " };
+        let separator = if column == 0 {
+            ""
+        } else if column + length > LINE {
+            "\n"
+        } else {
+            " "
+        };
         column = if separator == " " { column + length } else { length };
         text.push_str(separator);
         text.push_str(part);
@@ -116,7 +122,11 @@ fn wrapped(parts: &[String]) -> String {
 }
 
 fn attacks(text: &mut String, rows: &[Row], paint: Paint) {
-    let _written = writeln!(text, "\n{}\n", paint.title("2. What others might send, and how it is answered without asking the backend"));
+    let _written = writeln!(
+        text,
+        "\n{}\n",
+        paint.title("2. What others might send, and how it is answered without asking the backend")
+    );
     let _written = writeln!(text, "  {:18}{}", "", ATTACKS.map(|attack| format!("{:>13}", attack.name())).concat());
     for kind in KINDS.iter().map(|row| row.kind).filter(|kind| *kind != Kind::Public) {
         let _written = write!(text, "  {:18}", kind.name());
@@ -129,7 +139,9 @@ fn attacks(text: &mut String, rows: &[Row], paint: Paint) {
         }
         text.push('\n');
     }
-    text.push_str("\n  Each 401 says severityCode 4000, so that monday gives up and keeps the automation; browsers get a page.\n");
+    text.push_str(
+        "\n  Each 401 says severityCode 4000, so that monday gives up and keeps the automation; browsers get a page.\n",
+    );
     text.push_str("  * reached the backend: monday's pages name both secrets for Authorization URLs, so the gateway takes either.\n");
     for attack in ATTACKS {
         let _written = writeln!(text, "    {:13} {}", attack.name(), attack.meaning());
@@ -152,7 +164,8 @@ fn wrong(text: &mut String, rows: &[Row], paint: Paint) {
 
 /// For programs; with the configuration, if that is asked for.
 pub(super) fn to_json(rows: &[Row], config: Option<&str>) -> Value {
-    let mut answer = json!({ "ok": rows.iter().all(Row::is_right), "rows": rows.iter().map(row_json).collect::<Vec<_>>() });
+    let mut answer =
+        json!({ "ok": rows.iter().all(Row::is_right), "rows": rows.iter().map(row_json).collect::<Vec<_>>() });
     if let (Some(config), Some(members)) = (config, answer.as_object_mut()) {
         members.insert("gateway.toml".to_owned(), Value::String(config.to_owned()));
     }
@@ -189,7 +202,10 @@ pub(super) fn to_try(scene: &Scene, now: i64) -> String {
     let monday = scene.monday(now);
     let ca = scene.file("ca.pem").display().to_string();
     let config = scene.file("gateway.toml").display().to_string();
-    let mut text = format!("\nThe gateway listens at {}; its configuration is {config}.\nTo try (the tokens are good for an hour):\n", scene.origin);
+    let mut text = format!(
+        "\nThe gateway listens at {}; its configuration is {config}.\nTo try (the tokens are good for an hour):\n",
+        scene.origin
+    );
     for (kind, why) in [
         (Kind::Action, "an action, as monday sends it"),
         (Kind::View, "the app's own front end"),
@@ -205,8 +221,15 @@ pub(super) fn to_try(scene: &Scene, now: i64) -> String {
     }
     let action = format!("{}{}/try", scene.origin, base(Kind::Action));
     let _written = writeln!(text, "\n# without a token: refused\ncurl --cacert {ca} -i --json '{{}}' {action}");
-    let _written = writeln!(text, "\n# a forged header: the backend never sees it\ncurl --cacert {ca} -H 'X-Monday-Account-Id: 666' {}/public/try", scene.origin);
-    let _written = writeln!(text, "\n# another token, and why it is refused\nmonday-gateway --config {config} token --expired | monday-gateway --config {config} explain token");
+    let _written = writeln!(
+        text,
+        "\n# a forged header: the backend never sees it\ncurl --cacert {ca} -H 'X-Monday-Account-Id: 666' {}/public/try",
+        scene.origin
+    );
+    let _written = writeln!(
+        text,
+        "\n# another token, and why it is refused\nmonday-gateway --config {config} token --expired | monday-gateway --config {config} explain token"
+    );
     text.push_str("\nCtrl-C ends it.\n");
     text
 }

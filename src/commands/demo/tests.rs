@@ -36,7 +36,10 @@ fn every_request_of_the_demo_comes_out_as_it_should() {
     let text = table::to_text(&rows, Paint::Plain);
     assert!(rows.iter().all(Row::is_right), "{text}");
     assert_eq!(rows.iter().filter(|row| row.case.group == Group::Genuine).count(), KINDS.len());
-    assert_eq!(rows.iter().filter(|row| matches!(row.case.group, Group::Attack(_))).count(), ATTACKS.len() * (KINDS.len() - 1));
+    assert_eq!(
+        rows.iter().filter(|row| matches!(row.case.group, Group::Attack(_))).count(),
+        ATTACKS.len() * (KINDS.len() - 1)
+    );
     assert!(!text.contains('\x1b') && table::to_text(&rows, Paint::Colours).contains("\x1b[32m"));
     assert!(text.contains("all was as it should be"), "{text}");
     let json = table::to_json(&rows, Some("toml"));
@@ -73,7 +76,13 @@ fn a_backend_that_is_told_too_much_too_little_or_something_else_is_seen() {
 fn what_gets_through_is_seen_and_so_is_what_does_not() {
     let refused = Expected::unauthorized(Kind::Action, "token_missing");
     let wrong = refused.judge(&outcome(Some(received(&[]))));
-    for words in ["status: 200, not 401", "it reached the backend", "severity code: none, not 4000", "monday: shown, not final", "reason"] {
+    for words in [
+        "status: 200, not 401",
+        "it reached the backend",
+        "severity code: none, not 4000",
+        "monday: shown, not final",
+        "reason",
+    ] {
         assert!(wrong.iter().any(|one| one.contains(words)), "{words}: {wrong:?}");
     }
     assert_eq!(Expected::forwarded(Kind::Public).judge(&outcome(None)), ["it did not reach the backend"]);
@@ -84,7 +93,10 @@ fn a_row_that_is_wrong_is_listed_with_its_reason_and_colours_nothing_else() {
     let case = Case::new(Group::Special, Kind::Public, "/public/x", None);
     let row = Row { case, outcome: outcome(None), wrong: vec!["it did not reach the backend".to_owned()] };
     let text = table::to_text(&[row], Paint::Plain);
-    assert!(text.contains("WRONG") && text.contains("1 of 1 requests") && text.contains("public /public/x: it did not"), "{text}");
+    assert!(
+        text.contains("WRONG") && text.contains("1 of 1 requests") && text.contains("public /public/x: it did not"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -168,7 +168,8 @@ impl Answer<'_> {
         let mut text = String::new();
         match &self.way {
             Way::Refused { status, reason, why } => {
-                let _written = writeln!(text, "{} {host}{path} is refused with {status} ({reason}): {why}.", self.method);
+                let _written =
+                    writeln!(text, "{} {host}{path} is refused with {status} ({reason}): {why}.", self.method);
             }
             Way::Route(route) => {
                 let _written = writeln!(text, "{} {host}{path} takes the route `{}`.\n", self.method, route.name);
@@ -197,9 +198,16 @@ impl Answer<'_> {
             Some(host) => format!("the route is for `{host}`, which goes before routes of any host"),
             None => "the route is for any host, and no route for this host has the path".to_owned(),
         };
-        let same_host = self.fits.iter().filter(|(other, fit)| *fit == Suits && !std::ptr::eq(*other, route) && other.host == route.host);
-        let less: Vec<_> = same_host.filter(|(other, _)| other.path != route.path).map(|(other, _)| format!("`{}`", other.path)).collect();
-        let over = if less.is_empty() { String::new() } else { format!(", which is more specific than {}", less.join(", ")) };
+        let same_host = self
+            .fits
+            .iter()
+            .filter(|(other, fit)| *fit == Suits && !std::ptr::eq(*other, route) && other.host == route.host);
+        let less: Vec<_> = same_host
+            .filter(|(other, _)| other.path != route.path)
+            .map(|(other, _)| format!("`{}`", other.path))
+            .collect();
+        let over =
+            if less.is_empty() { String::new() } else { format!(", which is more specific than {}", less.join(", ")) };
         let method = if route.methods.is_empty() {
             "the route takes any".to_owned()
         } else {
@@ -236,35 +244,51 @@ impl Answer<'_> {
             Way::Route(route) => Some(*route),
             Way::Refused { .. } => None,
         };
-        self.fits.iter().filter(move |(route, _)| !taken.is_some_and(|taken| std::ptr::eq(taken, *route))).map(move |(route, fit)| {
-            let why = match (fit, taken) {
-                (OtherHost, _) => "is for another host",
-                (OtherPath, _) => "has another path",
-                (OtherMethod, _) => "is for other methods",
-                (Suits, Some(taken)) if taken.host != route.host => "would fit, but a route that names the host goes first",
-                (Suits, Some(taken)) if taken.path == route.path => "would fit, but a route that names the method goes first",
-                (Suits, Some(_)) => "would fit, but is less specific",
-                (Suits, None) => "would fit, were the request not refused before",
-            };
-            (*route, why)
-        })
+        self.fits.iter().filter(move |(route, _)| !taken.is_some_and(|taken| std::ptr::eq(taken, *route))).map(
+            move |(route, fit)| {
+                let why = match (fit, taken) {
+                    (OtherHost, _) => "is for another host",
+                    (OtherPath, _) => "has another path",
+                    (OtherMethod, _) => "is for other methods",
+                    (Suits, Some(taken)) if taken.host != route.host => {
+                        "would fit, but a route that names the host goes first"
+                    }
+                    (Suits, Some(taken)) if taken.path == route.path => {
+                        "would fit, but a route that names the method goes first"
+                    }
+                    (Suits, Some(_)) => "would fit, but is less specific",
+                    (Suits, None) => "would fit, were the request not refused before",
+                };
+                (*route, why)
+            },
+        )
     }
 
     fn to_json(&self) -> Value {
-        let others: Vec<Value> = self.others().map(|(route, why)| json!({ "route": route.name, "path": route.path, "why": why })).collect();
+        let others: Vec<Value> =
+            self.others().map(|(route, why)| json!({ "route": route.name, "path": route.path, "why": why })).collect();
         let mut answer = json!({
             "method": self.method.as_str(), "host": self.asked.host, "path": self.asked.path, "other_routes": others,
         });
         let Some(members) = answer.as_object_mut() else { return answer };
         match &self.way {
             Way::Route(route) => {
-                let decided: serde_json::Map<_, _> = self.decided(route).into_iter().map(|(name, why)| (name.to_owned(), why.into())).collect();
-                let needs: Vec<Value> = needs(route, self.config).into_iter().map(|(status, what)| json!({ "status": status, "unless": what })).collect();
-                members.extend([("route".to_owned(), route.name.clone().into()), ("decided".to_owned(), decided.into()), ("refused".to_owned(), needs.into())]);
+                let decided: serde_json::Map<_, _> =
+                    self.decided(route).into_iter().map(|(name, why)| (name.to_owned(), why.into())).collect();
+                let needs: Vec<Value> = needs(route, self.config)
+                    .into_iter()
+                    .map(|(status, what)| json!({ "status": status, "unless": what }))
+                    .collect();
+                members.extend([
+                    ("route".to_owned(), route.name.clone().into()),
+                    ("decided".to_owned(), decided.into()),
+                    ("refused".to_owned(), needs.into()),
+                ]);
             }
             Way::Refused { status, reason, why } => {
                 let refused = json!({ "status": status, "reason": reason, "why": why });
-                members.extend([("route".to_owned(), Value::Null), ("refused".to_owned(), Value::Array(vec![refused]))]);
+                members
+                    .extend([("route".to_owned(), Value::Null), ("refused".to_owned(), Value::Array(vec![refused]))]);
             }
         }
         answer
@@ -283,7 +307,10 @@ fn needs(route: &Route, config: &Config) -> Vec<(u16, String)> {
             Shape::FlatWithBackToUrl => "with accountId, userId and backToUrl",
             Shape::None => "",
         };
-        needs.push((401, format!("one token, {place}, signed with {secret} of [apps.{}], not expired, {shape}", app.name)));
+        needs.push((
+            401,
+            format!("one token, {place}, signed with {secret} of [apps.{}], not expired, {shape}", app.name),
+        ));
     }
     let allow = &route.allow;
     let rules = [(allow.no_guests, "no guest"), (allow.no_view_only, "no viewer"), (allow.admin_only, "an admin")];
@@ -295,7 +322,14 @@ fn needs(route: &Route, config: &Config) -> Vec<(u16, String)> {
         needs.push((403, "a listed Origin, if it is a WebSocket handshake".to_owned()));
     }
     needs.push((413, format!("a body of at most {}", size_text(route.max_body))));
-    needs.push((431, format!("a head of at most {} and {} fields", size_text(config.server.limits.head as u64), config.server.limits.headers)));
+    needs.push((
+        431,
+        format!(
+            "a head of at most {} and {} fields",
+            size_text(config.server.limits.head as u64),
+            config.server.limits.headers
+        ),
+    ));
     needs.push((504, format!("a backend that answers within {}", duration_text(route.timeout))));
     needs
 }
@@ -367,7 +401,9 @@ mod tests {
     "#;
 
     fn explained(method: &Method, url: &str) -> (String, Value) {
-        let config = load_text("gateway.toml", FILE, Path::new("/"), Secrets::Assume).unwrap_or_else(|mistakes| panic!("{mistakes}")).config;
+        let config = load_text("gateway.toml", FILE, Path::new("/"), Secrets::Assume)
+            .unwrap_or_else(|mistakes| panic!("{mistakes}"))
+            .config;
         let answer = answer(method, url, &config).unwrap();
         (answer.to_text(), answer.to_json())
     }
@@ -409,14 +445,20 @@ mod tests {
         ] {
             let (text, json) = explained(&method, url);
             let refused = &json["refused"][0];
-            assert_eq!((refused["status"].as_u64(), refused["reason"].as_str()), (Some(status), Some(reason)), "{text}");
+            assert_eq!(
+                (refused["status"].as_u64(), refused["reason"].as_str()),
+                (Some(status), Some(reason)),
+                "{text}"
+            );
             assert!(text.contains("is refused with"), "{text}");
         }
     }
 
     #[test]
     fn what_is_no_url_is_said_so() {
-        let config = load_text("gateway.toml", FILE, Path::new("/"), Secrets::Assume).unwrap_or_else(|mistakes| panic!("{mistakes}")).config;
+        let config = load_text("gateway.toml", FILE, Path::new("/"), Secrets::Assume)
+            .unwrap_or_else(|mistakes| panic!("{mistakes}"))
+            .config;
         for url in ["ftp://x/", "planner", "https://user@gw.example.com/", "https://"] {
             assert!(answer(&Method::GET, url, &config).is_err(), "{url}");
         }
