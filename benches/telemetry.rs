@@ -10,27 +10,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use monday_gateway::measured::{
-    AccessLog, Bounds, BuildInfo, Destination, Format, Metrics, Record, Tables, Tally,
-};
+use monday_gateway::measured::{AccessLog, Bounds, BuildInfo, Destination, Format, Metrics, Record, Tables, Tally};
 
-const TABLES: Tables = Tables {
-    kinds: &["action"],
-    results: &["ok"],
-    reasons: &["no_route"],
-    headers: &["x-monday-account-slug"],
-};
+const TABLES: Tables =
+    Tables { kinds: &["action"], results: &["ok"], reasons: &["no_route"], headers: &["x-monday-account-slug"] };
 
 fn metrics(workers: usize) -> Arc<Metrics> {
-    Metrics::new(
-        workers,
-        BuildInfo {
-            version: "0",
-            revision: "0",
-        },
-        TABLES,
-    )
-    .expect("a new registry takes it")
+    Metrics::new(workers, BuildInfo { version: "0", revision: "0" }, TABLES).expect("a new registry takes it")
 }
 
 fn record() -> Record<'static> {
@@ -72,14 +58,10 @@ fn counting(c: &mut Criterion) {
 }
 
 fn logging(c: &mut Criterion) {
-    let bounds = Bounds {
-        buffer: 64 * 1024,
-        queue: 64,
-    };
+    let bounds = Bounds { buffer: 64 * 1024, queue: 64 };
     for (name, format) in [("json", Format::Json), ("text", Format::Text)] {
         let destination = Destination::File("/dev/null".into());
-        let log = AccessLog::start(&destination, format, bounds, Arc::new(Tally::default()))
-            .expect("a writer thread");
+        let log = AccessLog::start(&destination, format, bounds, Arc::new(Tally::default())).expect("a writer thread");
         let mut lines = log.lines();
         c.bench_function(&format!("access log line: {name}"), |b| {
             b.iter(|| lines.record(black_box(&record())));

@@ -39,11 +39,7 @@ pub(crate) struct Deadline {
 impl Deadlines {
     /// No deadlines, time zero.
     pub(crate) fn new() -> Self {
-        Self(Rc::new(Inner {
-            started: Instant::now(),
-            now: Cell::new(0),
-            entries: RefCell::default(),
-        }))
+        Self(Rc::new(Inner { started: Instant::now(), now: Cell::new(0), entries: RefCell::default() }))
     }
 
     /// A deadline that passes after `wait`, rounded up to a tick.

@@ -2,7 +2,7 @@
 //! inject; it judges each name of a request, an answer or a trailer section, in one pass over what came. Sets nothing, so what
 //! the gateway sets afterwards cannot be nominated away by `Connection`. RFC 9110, section 7.6.1.
 
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use smallvec::SmallVec;
 
 /// `Expect`: the gateway itself answers it, with 100.
@@ -112,7 +112,8 @@ impl Removal {
     /// For a configuration whose routes inject these.
     pub(crate) fn new(injected: impl IntoIterator<Item = HeaderName>) -> Self {
         let plain = Self::default();
-        let mut injected: Vec<HeaderName> = injected.into_iter().filter(|name| plain.judge(name) != Fate::Remove).collect();
+        let mut injected: Vec<HeaderName> =
+            injected.into_iter().filter(|name| plain.judge(name) != Fate::Remove).collect();
         injected.sort_by(|one, other| one.as_str().cmp(other.as_str()));
         injected.dedup();
         let lengths = injected.iter().fold(0, |lengths, name| lengths | length_bit(name));
@@ -131,7 +132,14 @@ impl Removal {
         match text.as_bytes() {
             [b'x', b'-', rest @ ..] => judge_x(rest),
             b"forwarded" => Fate::RemoveUnlessTrusted,
-            b"connection" | b"expect" | b"http2-settings" | b"keep-alive" | b"te" | b"trailer" | b"transfer-encoding" | b"upgrade"
+            b"connection"
+            | b"expect"
+            | b"http2-settings"
+            | b"keep-alive"
+            | b"te"
+            | b"trailer"
+            | b"transfer-encoding"
+            | b"upgrade"
             | [b'p', b'r', b'o', b'x', b'y', b'-', ..] => Fate::Remove,
             _ => Fate::Keep,
         }
@@ -139,7 +147,8 @@ impl Removal {
 
     /// Whether a route injects it.
     fn is_injected(&self, name: &HeaderName) -> bool {
-        self.lengths & length_bit(name) != 0 && self.injected.binary_search_by(|other| other.as_str().cmp(name.as_str())).is_ok()
+        self.lengths & length_bit(name) != 0
+            && self.injected.binary_search_by(|other| other.as_str().cmp(name.as_str())).is_ok()
     }
 }
 
@@ -151,11 +160,17 @@ fn length_bit(name: &HeaderName) -> u64 {
 /// What becomes of `X-` and this.
 fn judge_x(rest: &[u8]) -> Fate {
     match rest {
-        b"monday" | [b'm', b'o', b'n', b'd', b'a', b'y', b'-', ..] | b"original-url" | b"rewrite-url" | b"http-method"
-        | b"http-method-override" | b"method-override" => Fate::Remove,
-        b"forwarded" | [b'f', b'o', b'r', b'w', b'a', b'r', b'd', b'e', b'd', b'-', ..] | b"real-ip" | b"request-id" => {
-            Fate::RemoveUnlessTrusted
-        }
+        b"monday"
+        | [b'm', b'o', b'n', b'd', b'a', b'y', b'-', ..]
+        | b"original-url"
+        | b"rewrite-url"
+        | b"http-method"
+        | b"http-method-override"
+        | b"method-override" => Fate::Remove,
+        b"forwarded"
+        | [b'f', b'o', b'r', b'w', b'a', b'r', b'd', b'e', b'd', b'-', ..]
+        | b"real-ip"
+        | b"request-id" => Fate::RemoveUnlessTrusted,
         _ => Fate::Keep,
     }
 }
@@ -177,11 +192,32 @@ pub(crate) fn strip_response(fields: &mut HeaderMap, removal: &Removal) -> Remov
 /// Takes the same out of trailers, and whatever a recipient could merge into a head to change who asks or where a message
 /// ends (RFC 9110, section 6.5.1).
 pub(crate) fn strip_trailers(fields: &mut HeaderMap, removal: &Removal) -> Removed {
-    strip(fields, |name| match *name {
-        header::AUTHORIZATION | header::COOKIE | header::SET_COOKIE | header::HOST | header::CONTENT_LENGTH | header::CONTENT_TYPE
-        | header::CONTENT_ENCODING | header::CONTENT_RANGE => Fate::Remove,
-        _ => removal.judge(name),
-    })
+    strip(fields, |name| if is_for_heads(name) { Fate::Remove } else { removal.judge(name) })
+}
+
+/// The names of a `Trailer` field that may go on: hyper sends only trailers that are announced.
+pub(crate) fn announced(names: &HeaderValue, removal: &Removal) -> Option<HeaderValue> {
+    let keep = |name: &&str| {
+        HeaderName::from_bytes(name.as_bytes())
+            .is_ok_and(|name| !is_for_heads(&name) && removal.judge(&name) == Fate::Keep)
+    };
+    let kept: Vec<&str> = names.to_str().ok()?.split(',').map(str::trim).filter(keep).collect();
+    if kept.is_empty() { None } else { HeaderValue::try_from(kept.join(", ")).ok() }
+}
+
+/// What a recipient could merge from trailers into a head to change who asks or where a message ends.
+fn is_for_heads(name: &HeaderName) -> bool {
+    matches!(
+        *name,
+        header::AUTHORIZATION
+            | header::COOKIE
+            | header::SET_COOKIE
+            | header::HOST
+            | header::CONTENT_LENGTH
+            | header::CONTENT_TYPE
+            | header::CONTENT_ENCODING
+            | header::CONTENT_RANGE
+    )
 }
 
 /// One pass over the names, another over those that have to go.
@@ -205,10 +241,12 @@ fn strip(fields: &mut HeaderMap, judge: impl Fn(&HeaderName) -> Fate) -> Removed
 /// What `Connection` names beside its own options. `Host` and the length stay: they are for every hop.
 fn nominated(fields: &HeaderMap) -> SmallVec<[HeaderName; 8]> {
     let mut names = SmallVec::new();
-    let options = fields.get_all(header::CONNECTION).iter().flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
+    let options =
+        fields.get_all(header::CONNECTION).iter().flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
     for option in options {
         let option = option.trim_ascii();
-        let known = [&b"close"[..], b"keep-alive", b"upgrade", b""].iter().any(|known| option.eq_ignore_ascii_case(known));
+        let known =
+            [&b"close"[..], b"keep-alive", b"upgrade", b""].iter().any(|known| option.eq_ignore_ascii_case(known));
         if known {
             continue;
         }
@@ -231,11 +269,35 @@ mod tests {
 
     /// Every name that the gateway sets and a backend trusts.
     const TRUSTED: &[&str] = &[
-        "x-monday-app", "x-monday-kind", "x-monday-account-id", "x-monday-user-id", "x-monday-api-key", "x-monday-access-token",
-        "x-monday-grants", "x-monday-back-to-url", "x-monday-claims", "x-monday-is-admin", "x-monday-is-guest", "x-monday-is-view-only",
-        "x-monday-user-kind", "x-monday-account-slug", "x-monday-app-id", "x-monday-install-id", "x-github-access-token", "x-tenant",
-        "forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-real-ip", "x-request-id", "x-original-url", "x-rewrite-url",
-        "x-http-method", "x-http-method-override", "x-method-override",
+        "x-monday-app",
+        "x-monday-kind",
+        "x-monday-account-id",
+        "x-monday-user-id",
+        "x-monday-api-key",
+        "x-monday-access-token",
+        "x-monday-grants",
+        "x-monday-back-to-url",
+        "x-monday-claims",
+        "x-monday-is-admin",
+        "x-monday-is-guest",
+        "x-monday-is-view-only",
+        "x-monday-user-kind",
+        "x-monday-account-slug",
+        "x-monday-app-id",
+        "x-monday-install-id",
+        "x-github-access-token",
+        "x-tenant",
+        "forwarded",
+        "x-forwarded-for",
+        "x-forwarded-proto",
+        "x-forwarded-host",
+        "x-real-ip",
+        "x-request-id",
+        "x-original-url",
+        "x-rewrite-url",
+        "x-http-method",
+        "x-http-method-override",
+        "x-method-override",
     ];
 
     fn removal() -> Removal {
@@ -254,15 +316,24 @@ mod tests {
         }));
         let cases = 0..1_u64 << name.len().min(9);
         variants.extend(cases.map(|mask| {
-            let cased = |(at, letter): (usize, char)| if mask >> at.min(63) & 1 == 1 { letter.to_ascii_uppercase() } else { letter };
+            let cased = |(at, letter): (usize, char)| {
+                if mask >> at.min(63) & 1 == 1 { letter.to_ascii_uppercase() } else { letter }
+            };
             name.char_indices().map(cased).collect::<String>()
         }));
         let dashes = u32::try_from(name.matches('-').count()).unwrap();
         for mix in 0..5_u32.pow(dashes) {
             let spelled = spell(name, mix);
-            let mixed: String = spelled.char_indices().map(|(at, letter)| if at % 2 == 0 { letter.to_ascii_uppercase() } else { letter }).collect();
+            let mixed: String = spelled
+                .char_indices()
+                .map(|(at, letter)| if at % 2 == 0 { letter.to_ascii_uppercase() } else { letter })
+                .collect();
             for end in ["", "_", ".", "'"] {
-                variants.extend([format!("{spelled}{end}"), format!("{}{end}", spelled.to_uppercase()), format!("{mixed}{end}")]);
+                variants.extend([
+                    format!("{spelled}{end}"),
+                    format!("{}{end}", spelled.to_uppercase()),
+                    format!("{mixed}{end}"),
+                ]);
             }
             variants.extend([format!("_{spelled}"), format!(".{spelled}")]);
         }
@@ -325,15 +396,33 @@ mod tests {
         strip_request(&mut fields, &removal(), Sender::TrustedProxy);
         let mut kept: Vec<_> = fields.keys().map(HeaderName::as_str).collect();
         kept.sort_unstable();
-        assert_eq!(kept, ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "x-request-id"]);
+        assert_eq!(
+            kept,
+            ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "x-request-id"]
+        );
     }
 
     #[test]
     fn what_is_for_one_hop_goes_no_further() {
         let mut fields = HeaderMap::new();
         for name in [
-            "keep-alive", "proxy-authorization", "proxy-connection", "proxy-authenticate", "te", "trailer", "transfer-encoding", "upgrade",
-            "http2-settings", "expect", "x-nominated", "x-also", "host", "content-length", "authorization", "cookie", "accept",
+            "keep-alive",
+            "proxy-authorization",
+            "proxy-connection",
+            "proxy-authenticate",
+            "te",
+            "trailer",
+            "transfer-encoding",
+            "upgrade",
+            "http2-settings",
+            "expect",
+            "x-nominated",
+            "x-also",
+            "host",
+            "content-length",
+            "authorization",
+            "cookie",
+            "accept",
         ] {
             fields.append(HeaderName::from_static(name), HeaderValue::from_static("1"));
         }
@@ -348,7 +437,16 @@ mod tests {
     #[test]
     fn a_backend_cannot_answer_with_the_gateways_names() {
         let mut fields = HeaderMap::new();
-        for name in ["x-monday-user-id", "x-tenant", "x_tenant", "x-forwarded-for", "connection", "x-request-id", "set-cookie", "content-type"] {
+        for name in [
+            "x-monday-user-id",
+            "x-tenant",
+            "x_tenant",
+            "x-forwarded-for",
+            "connection",
+            "x-request-id",
+            "set-cookie",
+            "content-type",
+        ] {
             fields.append(HeaderName::from_static(name), HeaderValue::from_static("1"));
         }
         assert_eq!(strip_response(&mut fields, &removal()), Removed { odd: 1, other: 4 });
@@ -358,7 +456,17 @@ mod tests {
     #[test]
     fn trailers_carry_neither_identity_nor_framing() {
         let mut fields = HeaderMap::new();
-        for name in ["x-monday-user-id", "x-tenant", "authorization", "cookie", "host", "content-length", "transfer-encoding", "x_odd", "digest"] {
+        for name in [
+            "x-monday-user-id",
+            "x-tenant",
+            "authorization",
+            "cookie",
+            "host",
+            "content-length",
+            "transfer-encoding",
+            "x_odd",
+            "digest",
+        ] {
             fields.append(HeaderName::from_static(name), HeaderValue::from_static("1"));
         }
         strip_trailers(&mut fields, &removal());
@@ -368,8 +476,19 @@ mod tests {
     #[test]
     fn ordinary_headers_pass() {
         for name in [
-            "accept", "authorization", "content-type", "user-agent", "x-tenants", "x-mondays", "x-custom", "sec-websocket-key", "origin",
-            "x-forwardedfor", "proxy", "tea", "x-tenan",
+            "accept",
+            "authorization",
+            "content-type",
+            "user-agent",
+            "x-tenants",
+            "x-mondays",
+            "x-custom",
+            "sec-websocket-key",
+            "origin",
+            "x-forwardedfor",
+            "proxy",
+            "tea",
+            "x-tenan",
         ] {
             assert_eq!(removal().judge(&HeaderName::from_static(name)), Fate::Keep, "{name}");
         }

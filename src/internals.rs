@@ -13,8 +13,8 @@ use crate::config::{self, Secrets};
 use crate::headers::{self, Removal, Sender};
 use crate::jwt::{Compact, Key};
 use crate::pipeline::guard::head::HeadLimits;
-use crate::pipeline::guard::watch::{Phase, Watch};
 use crate::pipeline::guard::path;
+use crate::pipeline::guard::watch::{Phase, Watch};
 use crate::pipeline::guard::wire::{HalfClose, Wire};
 use crate::secret::Secret;
 
@@ -80,7 +80,9 @@ struct Pieces<'s, 'b> {
 impl AsyncRead for Pieces<'_, '_> {
     fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
         let count = self.piece.min(buf.remaining()).min(self.stream.len());
-        let Some((piece, rest)) = self.stream.split_at_checked(count).filter(|_| count > 0) else { return Poll::Pending };
+        let Some((piece, rest)) = self.stream.split_at_checked(count).filter(|_| count > 0) else {
+            return Poll::Pending;
+        };
         buf.put_slice(piece);
         *self.stream = rest;
         Poll::Ready(Ok(()))
@@ -109,5 +111,7 @@ pub fn verified_payload(token: &str, secret: &str) -> Option<Vec<u8>> {
 
 /// A configuration file: its mistakes as `check` shows them, if there are any.
 pub fn mistakes(text: &str) -> Option<String> {
-    config::load::load_text("gateway.toml", text, Path::new("/nonexistent"), Secrets::Assume).err().map(|mistakes| mistakes.to_string())
+    config::load::load_text("gateway.toml", text, Path::new("/nonexistent"), Secrets::Assume)
+        .err()
+        .map(|mistakes| mistakes.to_string())
 }

@@ -202,12 +202,8 @@ mod tests {
 
     #[test]
     fn a_member_twice_is_refused_at_every_level_however_it_is_spelled() {
-        for text in [
-            r#"{"a":1,"a":1}"#,
-            r#"{"a":1,"\u0061":2}"#,
-            r#"{"x":{"a":1,"b":2,"a":3}}"#,
-            r#"[{"a":1,"a":2}]"#,
-        ] {
+        for text in [r#"{"a":1,"a":1}"#, r#"{"a":1,"\u0061":2}"#, r#"{"x":{"a":1,"b":2,"a":3}}"#, r#"[{"a":1,"a":2}]"#]
+        {
             assert!(walk(text).is_err(), "{text}");
         }
         assert!(walk(r#"{"a":{"a":1},"b":{"a":1}}"#).is_ok());

@@ -100,9 +100,7 @@ impl<'t> Compact<'t> {
     /// Which of the keys made the signature.
     pub(crate) fn verify(&self, keys: &[Key]) -> Result<usize, Flaw> {
         let signature = self.decoded_signature()?;
-        keys.iter()
-            .position(|key| key.fits(self.signed.as_bytes(), &signature))
-            .ok_or(Flaw::Signature)
+        keys.iter().position(|key| key.fits(self.signed.as_bytes(), &signature)).ok_or(Flaw::Signature)
     }
 
     /// Replaces what is in `into` by the decoded payload. For a token that `verify` has accepted.
@@ -254,8 +252,23 @@ mod tests {
     #[test]
     fn only_hs256_is_an_algorithm() {
         for algorithm in [
-            "\"none\"", "\"None\"", "\"nOnE\"", "\"\"", "\"HS384\"", "\"HS512\"", "\"RS256\"", "\"ES256\"", "\"PS256\"",
-            "\"EdDSA\"", "\"hs256\"", "\"HS256 \"", "[\"HS256\"]", "256", "null", "true", "{\"HS256\":1}",
+            "\"none\"",
+            "\"None\"",
+            "\"nOnE\"",
+            "\"\"",
+            "\"HS384\"",
+            "\"HS512\"",
+            "\"RS256\"",
+            "\"ES256\"",
+            "\"PS256\"",
+            "\"EdDSA\"",
+            "\"hs256\"",
+            "\"HS256 \"",
+            "[\"HS256\"]",
+            "256",
+            "null",
+            "true",
+            "{\"HS256\":1}",
         ] {
             let token = token_with_header(&format!("{{\"alg\":{algorithm},\"typ\":\"JWT\"}}"));
             assert_eq!(judge(&token), Err(Flaw::Algorithm), "{algorithm}");
@@ -284,7 +297,9 @@ mod tests {
         ] {
             assert_eq!(judge(&token_with_header(&format!("{{\"alg\":\"HS256\",{member}}}"))), expected, "{member}");
         }
-        for header in ["", "[]", "\"HS256\"", "{\"alg\":\"HS256\"", "{\"alg\":\"HS256\"} x", "\u{feff}{\"alg\":\"HS256\"}"] {
+        for header in
+            ["", "[]", "\"HS256\"", "{\"alg\":\"HS256\"", "{\"alg\":\"HS256\"} x", "\u{feff}{\"alg\":\"HS256\"}"]
+        {
             assert_eq!(judge(&token_with_header(header)), Err(Flaw::Header), "{header}");
         }
         let deep = format!("{{\"alg\":\"HS256\",\"x\":{}{}}}", "[".repeat(500), "]".repeat(500));
@@ -320,14 +335,20 @@ mod tests {
         let token = sign(&key(), b"{}");
         let (signed, signature) = token.rsplit_once('.').unwrap();
         // 43 characters hold 258 bits: the last character's two spare bits must be zero.
-        let spare: Vec<String> = ('A'..='Z').chain('a'..='z').chain('0'..='9').chain(['-', '_']).map(|last| {
-            format!("{}{last}", signature.split_at(42).0)
-        }).filter(|other| other != signature).collect();
+        let spare: Vec<String> = ('A'..='Z')
+            .chain('a'..='z')
+            .chain('0'..='9')
+            .chain(['-', '_'])
+            .map(|last| format!("{}{last}", signature.split_at(42).0))
+            .filter(|other| other != signature)
+            .collect();
         assert_eq!(spare.len(), 63);
         for other in spare {
             assert!(judge(&format!("{signed}.{other}")).is_err(), "{other}");
         }
-        for other in [format!("{signature}="), format!("{signature} "), format!("{signature}\n"), format!(" {signature}")] {
+        for other in
+            [format!("{signature}="), format!("{signature} "), format!("{signature}\n"), format!(" {signature}")]
+        {
             assert_eq!(judge(&format!("{signed}.{other}")), Err(Flaw::Signature));
         }
         for payload in ["e30=", "e3 0", "e31", "e", "+/+/", "e30\n", "%65"] {

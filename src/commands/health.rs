@@ -39,11 +39,7 @@ pub(crate) fn run(listen: SocketAddr, question: Question) -> ExitCode {
     match ask(address, question) {
         Ok(answer) => {
             println!("{}: {}", answer.status, answer.body.trim());
-            if answer.status == 200 {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            }
+            if answer.status == 200 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(reason) => {
             println!("no answer from {address}: {reason}");
@@ -101,16 +97,8 @@ fn ask(address: SocketAddr, question: Question) -> Result<Answer, NoAnswer> {
 /// Status and body of an answer.
 fn parse(answer: &str) -> Option<Answer> {
     let (head, body) = answer.split_once("\r\n\r\n")?;
-    let status = head
-        .strip_prefix("HTTP/1.")?
-        .split(' ')
-        .nth(1)?
-        .parse()
-        .ok()?;
-    Some(Answer {
-        status,
-        body: body.to_owned(),
-    })
+    let status = head.strip_prefix("HTTP/1.")?.split(' ').nth(1)?.parse().ok()?;
+    Some(Answer { status, body: body.to_owned() })
 }
 
 #[cfg(test)]
@@ -135,32 +123,16 @@ mod tests {
 
     #[test]
     fn status_and_body_come_from_the_answer() {
-        let address = answering(
-            "HTTP/1.0 503 Service Unavailable\r\nA: b\r\n\r\n{\"status\":\"draining\"}\n",
-        );
+        let address = answering("HTTP/1.0 503 Service Unavailable\r\nA: b\r\n\r\n{\"status\":\"draining\"}\n");
         let answer = ask(address, Question::Ready).unwrap();
-        assert_eq!(
-            answer,
-            Answer {
-                status: 503,
-                body: "{\"status\":\"draining\"}\n".to_owned()
-            }
-        );
+        assert_eq!(answer, Answer { status: 503, body: "{\"status\":\"draining\"}\n".to_owned() });
     }
 
     #[test]
     fn only_a_200_is_success() {
         let code = |answer| format!("{:?}", run(answering(answer), Question::Live));
-        assert_eq!(
-            code("HTTP/1.1 200 OK\r\n\r\nok\n"),
-            format!("{:?}", ExitCode::SUCCESS)
-        );
-        for answer in [
-            "HTTP/1.1 503 No\r\n\r\n",
-            "HTTP/1.1 204 No Content\r\n\r\n",
-            "SSH-2.0-x\r\n",
-            "",
-        ] {
+        assert_eq!(code("HTTP/1.1 200 OK\r\n\r\nok\n"), format!("{:?}", ExitCode::SUCCESS));
+        for answer in ["HTTP/1.1 503 No\r\n\r\n", "HTTP/1.1 204 No Content\r\n\r\n", "SSH-2.0-x\r\n", ""] {
             assert_eq!(code(answer), format!("{:?}", ExitCode::FAILURE), "{answer}");
         }
     }
@@ -170,23 +142,13 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         drop(listener);
-        assert!(matches!(
-            ask(address, Question::Ready),
-            Err(NoAnswer::Socket(_))
-        ));
+        assert!(matches!(ask(address, Question::Ready), Err(NoAnswer::Socket(_))));
     }
 
     #[test]
     fn a_listener_on_all_addresses_is_asked_on_loopback() {
-        for (listen, expected) in [
-            ("0.0.0.0:1", "127.0.0.1:1"),
-            ("[::]:1", "[::1]:1"),
-            ("10.0.0.7:1", "10.0.0.7:1"),
-        ] {
-            assert_eq!(
-                reachable(listen.parse().unwrap()),
-                expected.parse().unwrap()
-            );
+        for (listen, expected) in [("0.0.0.0:1", "127.0.0.1:1"), ("[::]:1", "[::1]:1"), ("10.0.0.7:1", "10.0.0.7:1")] {
+            assert_eq!(reachable(listen.parse().unwrap()), expected.parse().unwrap());
         }
     }
 }

@@ -196,9 +196,7 @@ pub(crate) mod tests {
 
     use serde_json::json;
 
-    use crate::config::resolved::{
-        AccessLog, Audience, Drain, Level, Limits, Log, LogFormat, PublicUrl, Server,
-    };
+    use crate::config::resolved::{AccessLog, Audience, Drain, Level, Limits, Log, LogFormat, PublicUrl, Server};
 
     /// One app with both secrets, at `https://gw.example.com`.
     pub(crate) fn config() -> Config {

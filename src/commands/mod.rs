@@ -38,7 +38,14 @@ pub(crate) const FAILED: ExitCode = ExitCode::FAILURE;
 #[command(name = "monday-gateway", version, propagate_version = true, max_term_width = 100)]
 struct Cli {
     /// The configuration file.
-    #[arg(long, short, global = true, env = "MONDAY_GATEWAY_CONFIG", default_value = "gateway.toml", value_name = "FILE")]
+    #[arg(
+        long,
+        short,
+        global = true,
+        env = "MONDAY_GATEWAY_CONFIG",
+        default_value = "gateway.toml",
+        value_name = "FILE"
+    )]
     config: PathBuf,
     #[command(subcommand)]
     command: Option<Command>,

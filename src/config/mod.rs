@@ -5,10 +5,10 @@ pub(crate) mod address;
 pub(crate) mod headers;
 pub(crate) mod kind_words;
 pub(crate) mod load;
-#[cfg(test)]
-mod mutants;
 pub(crate) mod mask;
 pub(crate) mod mistake;
+#[cfg(test)]
+mod mutants;
 pub(crate) mod read;
 pub(crate) mod relations;
 pub(crate) mod resolve;

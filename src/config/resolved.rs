@@ -274,7 +274,7 @@ pub struct Route {
 /// The path of a route.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Pattern {
-    /// Literal text from the first slash on, or `{name}` for one segment, as `matchit` writes them, without the rest and
+    /// Literal text from the first slash on, or `{name}` for one segment, without the rest and
     /// without a trailing slash before it.
     pub base: String,
     /// Whether `/{*rest}` followed: also everything below `base`, and `base` itself.

@@ -33,8 +33,7 @@ const HEAD_BYTES: usize = 16 * 1024;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The Prometheus text format.
-const METRICS_TYPE: HeaderValue =
-    HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+const METRICS_TYPE: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 /// Words.
 const TEXT_TYPE: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 /// What programs read.
@@ -50,11 +49,7 @@ pub(crate) struct Shown {
 }
 
 /// Answers until `shutdown` completes. Fails only when the socket cannot be used at all.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    shown: Shown,
-    shutdown: impl Future<Output = ()>,
-) -> io::Result<()> {
+pub(crate) async fn serve(listener: TcpListener, shown: Shown, shutdown: impl Future<Output = ()>) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
     tracing::info!(address = %listener.local_addr()?, "the admin listener answers /metrics, /livez and /readyz");
@@ -107,20 +102,14 @@ fn respond<B>(request: &Request<B>, shown: &Shown) -> Response<Full<Bytes>> {
         "/livez" => |_| page(StatusCode::OK, TEXT_TYPE, "ok\n"),
         "/readyz" => readyz,
         _ => {
-            return page(
-                StatusCode::NOT_FOUND,
-                TEXT_TYPE,
-                "here are /metrics, /livez and /readyz\n",
-            );
+            return page(StatusCode::NOT_FOUND, TEXT_TYPE, "here are /metrics, /livez and /readyz\n");
         }
     };
     if matches!(*request.method(), Method::GET | Method::HEAD) {
         return page(shown);
     }
     let mut refused = self::page(StatusCode::METHOD_NOT_ALLOWED, TEXT_TYPE, "GET or HEAD\n");
-    refused
-        .headers_mut()
-        .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
     refused
 }
 
@@ -130,11 +119,7 @@ fn metrics(shown: &Shown) -> Response<Full<Bytes>> {
         Ok(text) => page(StatusCode::OK, METRICS_TYPE, text),
         Err(error) => {
             tracing::error!(%error, "cannot write the metrics");
-            page(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                TEXT_TYPE,
-                "the log says why\n",
-            )
+            page(StatusCode::INTERNAL_SERVER_ERROR, TEXT_TYPE, "the log says why\n")
         }
     }
 }
@@ -142,11 +127,7 @@ fn metrics(shown: &Shown) -> Response<Full<Bytes>> {
 /// Whether requests should come, and how the parts are.
 fn readyz(shown: &Shown) -> Response<Full<Bytes>> {
     let readiness = &shown.readiness;
-    let status = if readiness.is_ready() {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
+    let status = if readiness.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let body = json!({
         "status": readiness.phase().name(),
         "parts": {
@@ -171,17 +152,11 @@ fn upstreams(metrics: &Metrics) -> Map<String, Value> {
 }
 
 /// An answer that nobody keeps.
-fn page(
-    status: StatusCode,
-    content_type: HeaderValue,
-    body: impl Into<Bytes>,
-) -> Response<Full<Bytes>> {
+fn page(status: StatusCode, content_type: HeaderValue, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, content_type);
-    response
-        .headers_mut()
-        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
@@ -195,28 +170,14 @@ mod tests {
     use crate::telemetry::metrics::{BuildInfo, Tables};
 
     fn shown() -> Shown {
-        let tables = Tables {
-            kinds: &[],
-            results: &[],
-            reasons: &[],
-            headers: &[],
-        };
-        let build = BuildInfo {
-            version: "0",
-            revision: "0",
-        };
-        Shown {
-            metrics: Metrics::new(1, build, tables).unwrap(),
-            readiness: Readiness::new(),
-        }
+        let tables = Tables { kinds: &[], results: &[], reasons: &[], headers: &[] };
+        let build = BuildInfo { version: "0", revision: "0" };
+        Shown { metrics: Metrics::new(1, build, tables).unwrap(), readiness: Readiness::new() }
     }
 
     /// Runs the listener while `talk` does.
     fn with_listener<T: Future<Output = ()>>(shown: Shown, talk: impl FnOnce(SocketAddr) -> T) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let address = listener.local_addr().unwrap();
@@ -245,23 +206,12 @@ mod tests {
             assert!(metrics.contains("\ngateway_build_info{"));
             let live = get(address, "/livez").await;
             assert!(live.starts_with("HTTP/1.1 200 OK\r\n") && live.ends_with("\r\n\r\nok\n"));
-            assert!(
-                get(address, "/livez?x=1")
-                    .await
-                    .starts_with("HTTP/1.1 200 OK\r\n")
-            );
+            assert!(get(address, "/livez?x=1").await.starts_with("HTTP/1.1 200 OK\r\n"));
             assert!(get(address, "/").await.starts_with("HTTP/1.1 404 "));
-            let posted = ask(
-                address,
-                "POST /metrics HTTP/1.1\r\nHost: x\r\ncontent-length: 0\r\n\r\n",
-            )
-            .await;
+            let posted = ask(address, "POST /metrics HTTP/1.1\r\nHost: x\r\ncontent-length: 0\r\n\r\n").await;
             assert!(posted.starts_with("HTTP/1.1 405 ") && posted.contains("allow: GET, HEAD\r\n"));
             let head = ask(address, "HEAD /metrics HTTP/1.1\r\nHost: x\r\n\r\n").await;
-            assert!(
-                head.starts_with("HTTP/1.1 200 OK\r\n") && head.ends_with("\r\n\r\n"),
-                "{head}"
-            );
+            assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && head.ends_with("\r\n\r\n"), "{head}");
         });
     }
 
@@ -277,8 +227,7 @@ mod tests {
             readiness.ready();
             let ready = get(address, "/readyz").await;
             assert!(ready.starts_with("HTTP/1.1 200 OK\r\n"), "{ready}");
-            let body: Value =
-                serde_json::from_str(ready.split_once("\r\n\r\n").unwrap().1).unwrap();
+            let body: Value = serde_json::from_str(ready.split_once("\r\n\r\n").unwrap().1).unwrap();
             let expected = json!({
                 "status": "ready",
                 "parts": {
@@ -288,10 +237,7 @@ mod tests {
             assert_eq!(body, expected);
             readiness.drain();
             let draining = get(address, "/readyz").await;
-            assert!(
-                draining.starts_with("HTTP/1.1 503 ")
-                    && draining.contains(r#""status":"draining""#)
-            );
+            assert!(draining.starts_with("HTTP/1.1 503 ") && draining.contains(r#""status":"draining""#));
         });
         drop(server);
     }
@@ -303,19 +249,11 @@ mod tests {
             for _ in 1..CONNECTIONS {
                 silent.push(TcpStream::connect(address).await.unwrap());
             }
-            assert!(
-                get(address, "/livez")
-                    .await
-                    .starts_with("HTTP/1.1 200 OK\r\n")
-            );
+            assert!(get(address, "/livez").await.starts_with("HTTP/1.1 200 OK\r\n"));
             silent.push(TcpStream::connect(address).await.unwrap());
             // all places are taken; they come back when the heads did not come in time
             tokio::time::timeout(HEAD_WITHIN * 2, async {
-                assert!(
-                    get(address, "/livez")
-                        .await
-                        .starts_with("HTTP/1.1 200 OK\r\n")
-                );
+                assert!(get(address, "/livez").await.starts_with("HTTP/1.1 200 OK\r\n"));
             })
             .await
             .unwrap();

@@ -114,6 +114,7 @@ impl Gateway {
                 snapshot: Arc::clone(&snapshot),
                 service: service.clone(),
                 orders,
+                readiness: gateway.readiness.clone(),
                 listeners: std::mem::take(&mut doors),
             };
             gateway.workers.push(worker::start(start).map_err(StartFault::Thread)?);

@@ -107,7 +107,13 @@ impl Drop for Counted<'_> {
 }
 
 /// Serves a connection in a task of its own.
-pub(crate) fn spawn(worker: Rc<Worker>, service: Service, stream: TcpStream, ends: Ends, held: (OwnedSemaphorePermit, Load)) {
+pub(crate) fn spawn(
+    worker: Rc<Worker>,
+    service: Service,
+    stream: TcpStream,
+    ends: Ends,
+    held: (OwnedSemaphorePermit, Load),
+) {
     spawn_local(async move {
         serve(&worker, &service, stream, ends).await;
         drop(held);
@@ -140,7 +146,12 @@ async fn serve(worker: &Rc<Worker>, service: &Service, stream: TcpStream, ends: 
     }
 }
 
-async fn shake_hands(worker: &Rc<Worker>, tls: &Tls, stream: TcpStream, ends: Ends) -> Option<(TlsStream<TcpStream>, ConnInfo)> {
+async fn shake_hands(
+    worker: &Rc<Worker>,
+    tls: &Tls,
+    stream: TcpStream,
+    ends: Ends,
+) -> Option<(TlsStream<TcpStream>, ConnInfo)> {
     let _counted = Counted::under(worker, metrics::Protocol::Handshake);
     let deadline = worker.deadlines.after(worker.installed().snapshot.limits.handshake_timeout);
     let shaken = deadline.bound(async {

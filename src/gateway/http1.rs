@@ -18,8 +18,8 @@ use crate::gateway::connection::Readable;
 use crate::gateway::pace::{Due, Pace, Stand};
 use crate::gateway::tunnel;
 use crate::limits;
-use crate::pipeline::guard::watch::{Phase, Watch};
 use crate::pipeline::guard::head::HeadLimits;
+use crate::pipeline::guard::watch::{Phase, Watch};
 use crate::pipeline::guard::wire::{HalfClose, Wire};
 use crate::pipeline::handle;
 use crate::pipeline::lifetimes::{Connection, Worker};
@@ -46,7 +46,8 @@ where
     let bounds = &worker.installed().snapshot.limits.clone();
     let connection = Connection::new(peer, Some(Rc::clone(&watch)));
     let half_close = if connection.peer.secure.is_tls() { HalfClose::Served } else { HalfClose::Gone };
-    let mut wire = Wire::new(stream, HeadLimits { bytes: bounds.head, fields: bounds.headers }, Rc::clone(&watch), half_close);
+    let mut wire =
+        Wire::new(stream, HeadLimits { bytes: bounds.head, fields: bounds.headers }, Rc::clone(&watch), half_close);
     let mut pace = Pace::new(&worker.deadlines, bounds);
     loop {
         // In a box that goes with it: most connections are idle most of the time.
@@ -75,7 +76,8 @@ where
         async move { Ok::<_, Infallible>(handle(worker, connection, request).await) }
     });
     // No timer: the pace and the guard's wire have the deadlines, and the limits of a head.
-    let mut serving = http1::Builder::new().max_buf_size(limits::CONNECTION_BUFFER).serve_connection(TokioIo::new(wire), service);
+    let mut serving =
+        http1::Builder::new().max_buf_size(limits::CONNECTION_BUFFER).serve_connection(TokioIo::new(wire), service);
     let mut draining = false;
     let due = poll_fn(|cx| {
         if worker.draining.get() && !draining {

@@ -124,10 +124,7 @@ mod tests {
     #[test]
     fn ready_needs_a_snapshot_a_listener_and_a_worker() {
         let readiness = Readiness::new();
-        assert_eq!(
-            (readiness.phase(), readiness.is_ready()),
-            (Phase::Starting, false)
-        );
+        assert_eq!((readiness.phase(), readiness.is_ready()), (Phase::Starting, false));
         let worker = readiness.working();
         let listener = readiness.listening();
         assert!(!readiness.is_ready());
@@ -146,9 +143,6 @@ mod tests {
         let _parts = (readiness.working(), readiness.listening());
         readiness.drain();
         readiness.ready();
-        assert_eq!(
-            (readiness.phase(), readiness.is_ready()),
-            (Phase::Draining, false)
-        );
+        assert_eq!((readiness.phase(), readiness.is_ready()), (Phase::Draining, false));
     }
 }

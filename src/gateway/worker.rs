@@ -14,6 +14,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::gateway::connection::{self, Ends, Service};
 use crate::gateway::listener::{Accepted, Door, Listener, accept};
+use crate::gateway::readiness::Readiness;
 use crate::limits;
 use crate::pipeline::lifetimes::{Shared, Worker};
 use crate::snapshot::Snapshot;
@@ -45,6 +46,8 @@ pub(crate) struct Start {
     pub(crate) service: Service,
     /// What it is told.
     pub(crate) orders: mpsc::Receiver<Order>,
+    /// Told that it runs, and that its listeners accept.
+    pub(crate) readiness: Readiness,
     /// The listeners, on the first worker only.
     pub(crate) listeners: Vec<(Listener, Door)>,
 }
@@ -58,12 +61,20 @@ pub(crate) fn start(start: Start) -> io::Result<JoinHandle<io::Result<()>>> {
 }
 
 async fn work(start: Start) -> io::Result<()> {
-    let Start { id, shared, lines, snapshot, service, mut orders, listeners } = start;
+    let Start { id, shared, lines, snapshot, service, mut orders, readiness, listeners } = start;
+    let _running = readiness.working();
     let worker = Worker::new(id, shared, lines, snapshot);
     let ticking = spawn_local(tick(Rc::clone(&worker)));
     let accepting: Vec<_> = listeners
         .into_iter()
-        .map(|(listener, door)| spawn_local(accept(listener, door, Rc::clone(&worker))))
+        .map(|(listener, door)| {
+            let listening = readiness.listening();
+            let accepting = accept(listener, door, Rc::clone(&worker));
+            spawn_local(async move {
+                let _listening = listening;
+                accepting.await
+            })
+        })
         .collect();
     while let Some(order) = orders.recv().await {
         match order {
@@ -84,7 +95,9 @@ async fn work(start: Start) -> io::Result<()> {
 fn take(worker: &Rc<Worker>, service: &Service, accepted: Accepted) {
     let ends = Ends { peer: accepted.peer, local: accepted.local };
     match TcpStream::from_std(accepted.stream) {
-        Ok(stream) => connection::spawn(Rc::clone(worker), service.clone(), stream, ends, (accepted.permit, accepted.load)),
+        Ok(stream) => {
+            connection::spawn(Rc::clone(worker), service.clone(), stream, ends, (accepted.permit, accepted.load))
+        }
         Err(fault) => tracing::warn!(%fault, "cannot take a connection over; it was closed"),
     }
 }

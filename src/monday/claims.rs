@@ -77,8 +77,7 @@ pub(crate) enum ClaimsFlaw {
 impl Claims {
     /// Reads a payload and holds it to the shapes that `shape` allows.
     pub(crate) fn parse(payload: Bytes, shape: Shape) -> Result<Self, ClaimsFlaw> {
-        let found =
-            json::whole(&payload, Top).map_err(|error| ClaimsFlaw::Malformed(error.to_string()))?;
+        let found = json::whole(&payload, Top).map_err(|error| ClaimsFlaw::Malformed(error.to_string()))?;
         let expires = found.expires.ok_or(ClaimsFlaw::NoExpiry)?;
         let who = found.who(shape)?;
         let text = |text: &Option<Cow<'_, str>>| text.as_ref().map(|text| Text::within(&payload, text));
@@ -215,14 +214,18 @@ impl<'p> Found<'p> {
             Shape::FlatWithBackToUrl if back.is_none_or(|url| url.is_empty()) => {
                 return Err(ClaimsFlaw::Shape("`backToUrl` is missing"));
             }
-            Shape::Flat | Shape::DatOrFlat if back.is_some() || self.dat.as_ref().is_some_and(|dat| dat.back_to_url) => {
+            Shape::Flat | Shape::DatOrFlat
+                if back.is_some() || self.dat.as_ref().is_some_and(|dat| dat.back_to_url) =>
+            {
                 return Err(ClaimsFlaw::Shape("`backToUrl` belongs to the Authorization URL's token only"));
             }
             Shape::Flat | Shape::DatOrFlat | Shape::FlatWithBackToUrl => {}
         }
         let (account_id, user_id, api_key) = match &self.dat {
             None => (self.account_id, self.user_id, &self.api_key),
-            Some(_) if shape != Shape::DatOrFlat => return Err(ClaimsFlaw::Shape("this kind has no claims under `dat`")),
+            Some(_) if shape != Shape::DatOrFlat => {
+                return Err(ClaimsFlaw::Shape("this kind has no claims under `dat`"));
+            }
             Some(_) if self.account_id.is_some() || self.user_id.is_some() || self.api_key.is_some() => {
                 return Err(ClaimsFlaw::Shape("claims at the top beside those under `dat`"));
             }
@@ -243,9 +246,9 @@ impl<'p> Found<'p> {
             "userId" => self.user_id = Some(integer(name, &value)?),
             "shortLivedToken" => self.api_key = text_or_null(name, value)?,
             "backToUrl" => self.back_to_url = Some(text(name, value)?),
-            "exp" => self.expires = Some(integer(name, &value)?),
-            "nbf" => self.not_before = Some(integer(name, &value)?),
-            "iat" => self.issued_at = Some(integer(name, &value)?),
+            "exp" => self.expires = Some(time(name, &value)?),
+            "nbf" => self.not_before = Some(time(name, &value)?),
+            "iat" => self.issued_at = Some(time(name, &value)?),
             "platformAppId" => self.platform_app_id = integer_or_null(name, &value)?,
             _ => self.named.take(name, value)?,
         }
@@ -295,6 +298,14 @@ impl<'p> Named<'p> {
         let same = |a: &Option<Cow<'_, str>>, b: &Option<Cow<'_, str>>| a.is_none() || b.is_none() || a == b;
         same(&self.client_id, &other.client_id)
             && (self.app_id.is_none() || other.app_id.is_none() || self.app_id == other.app_id)
+    }
+}
+
+/// Seconds since 1970; nothing was signed before.
+fn time<E: Error>(name: &str, value: &Value<'_>) -> Result<i64, E> {
+    match integer(name, value)? {
+        time @ 0.. => Ok(time),
+        _ => Err(E::custom(format_args!("`{name}` is before 1970"))),
     }
 }
 
@@ -485,8 +496,28 @@ mod tests {
     #[test]
     fn times_and_ids_are_integers_and_nothing_else() {
         for value in [
-            "\"1\"", "\"x\"", "1.0", "1.5", "1e3", "1e400", "1e-400", "1e999999999", "-0", "null", "[]", "[1]", "{}", "true",
-            "9223372036854775808", "-9223372036854775809", "18446744073709551616", "01", "0x1", "+1", "NaN", "Infinity",
+            "\"1\"",
+            "\"x\"",
+            "1.0",
+            "1.5",
+            "1e3",
+            "1e400",
+            "1e-400",
+            "1e999999999",
+            "-0",
+            "null",
+            "[]",
+            "[1]",
+            "{}",
+            "true",
+            "9223372036854775808",
+            "-9223372036854775809",
+            "18446744073709551616",
+            "01",
+            "0x1",
+            "+1",
+            "NaN",
+            "Infinity",
         ] {
             for name in ["exp", "nbf", "iat", "accountId", "userId"] {
                 let mut others = vec![r#""exp":9"#, r#""accountId":1"#, r#""userId":2"#];
@@ -499,17 +530,36 @@ mod tests {
                 assert!(malformed(&text), "{text}");
             }
         }
-        let extreme = parse(&format!(r#"{{{FLAT},"exp":{},"iat":{}}}"#, i64::MAX, i64::MIN), Shape::Flat).unwrap();
-        assert_eq!((extreme.expires, extreme.issued_at), (i64::MAX, Some(i64::MIN)));
+        let extreme = parse(&format!(r#"{{{FLAT},"exp":{},"iat":0}}"#, i64::MAX), Shape::Flat).unwrap();
+        assert_eq!((extreme.expires, extreme.issued_at), (i64::MAX, Some(0)));
+        for name in ["exp", "nbf", "iat"] {
+            let exp = if name == "exp" { "" } else { r#","exp":9"# };
+            assert!(malformed(&format!(r#"{{{FLAT}{exp},"{name}":-1}}"#)), "a negative {name}");
+        }
     }
 
     #[test]
     fn a_claim_of_another_type_is_malformed() {
         for member in [
-            r#""shortLivedToken":1"#, r#""backToUrl":null"#, r#""backToUrl":["a"]"#, r#""aud":1"#, r#""aud":[]"#,
-            r#""aud":["a",1]"#, r#""aud":[["a"]]"#, r#""aud":{"a":1}"#, r#""aud":true"#, r#""platformAppId":"1""#,
-            r#""client_id":1"#, r#""appId":"1""#, r#""dat":1"#, r#""dat":null"#, r#""dat":[]"#, r#""dat":{"is_admin":1}"#,
-            r#""dat":{"is_guest":"false"}"#, r#""dat":{"slug":1}"#, r#""dat":{"install_id":"1"}"#,
+            r#""shortLivedToken":1"#,
+            r#""backToUrl":null"#,
+            r#""backToUrl":["a"]"#,
+            r#""aud":1"#,
+            r#""aud":[]"#,
+            r#""aud":["a",1]"#,
+            r#""aud":[["a"]]"#,
+            r#""aud":{"a":1}"#,
+            r#""aud":true"#,
+            r#""platformAppId":"1""#,
+            r#""client_id":1"#,
+            r#""appId":"1""#,
+            r#""dat":1"#,
+            r#""dat":null"#,
+            r#""dat":[]"#,
+            r#""dat":{"is_admin":1}"#,
+            r#""dat":{"is_guest":"false"}"#,
+            r#""dat":{"slug":1}"#,
+            r#""dat":{"install_id":"1"}"#,
         ] {
             let text = format!(r#"{{"exp":9,{FLAT},{member}}}"#);
             assert!(malformed(&text), "{text}");
@@ -519,9 +569,17 @@ mod tests {
     #[test]
     fn a_member_twice_is_malformed_at_every_level() {
         for member in [
-            r#""exp":9"#, r#""userId":2"#, r#""us\u0065rId":2"#, r#""x":1,"x":1"#, r#""x":{"y":1,"y":2}"#,
-            r#""x":[[{"y":1,"y":2}]]"#, r#""aud":"a","aud":"a""#, r#""dat":{"a":1,"a":1}"#, r#""dat":{"a":{"b":1,"b":1}}"#,
-            r#""appId":1,"app_id":2"#, r#""clientId":"a","client_id":"b""#,
+            r#""exp":9"#,
+            r#""userId":2"#,
+            r#""us\u0065rId":2"#,
+            r#""x":1,"x":1"#,
+            r#""x":{"y":1,"y":2}"#,
+            r#""x":[[{"y":1,"y":2}]]"#,
+            r#""aud":"a","aud":"a""#,
+            r#""dat":{"a":1,"a":1}"#,
+            r#""dat":{"a":{"b":1,"b":1}}"#,
+            r#""appId":1,"app_id":2"#,
+            r#""clientId":"a","client_id":"b""#,
         ] {
             let text = format!(r#"{{"exp":9,{FLAT},{member}}}"#);
             assert!(malformed(&text), "{text}");
@@ -595,12 +653,19 @@ mod tests {
         .unwrap();
         let lookup = |path: &str| claims.lookup(&path.split('/').map(str::to_owned).collect::<Vec<_>>());
         for (path, expected) in [
-            ("integrationId", "327000608"), ("userId", "2"), ("big", "18446744073709551615"), ("minus", "-5"),
-            ("dat2/kind", "admin"), ("dat2/yes", "true"), ("dat2/no", "false"),
+            ("integrationId", "327000608"),
+            ("userId", "2"),
+            ("big", "18446744073709551615"),
+            ("minus", "-5"),
+            ("dat2/kind", "admin"),
+            ("dat2/yes", "true"),
+            ("dat2/no", "false"),
         ] {
             assert_eq!(lookup(path).as_deref(), Some(expected), "{path}");
         }
-        for path in ["absent", "dat2", "dat2/float", "dat2/null", "dat2/list", "dat2/list/0", "dat2/object", "userId/x", ""] {
+        for path in
+            ["absent", "dat2", "dat2/float", "dat2/null", "dat2/list", "dat2/list/0", "dat2/object", "userId/x", ""]
+        {
             assert_eq!(lookup(path), None, "{path}");
         }
     }

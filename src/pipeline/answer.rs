@@ -4,7 +4,7 @@
 use http::header::{CONNECTION, TRAILER, UPGRADE};
 use http::{HeaderMap, HeaderValue, Response};
 
-use crate::headers::strip_response;
+use crate::headers::{announced, strip_response};
 use crate::pipeline::Work;
 use crate::pipeline::body::Content;
 use crate::pipeline::forward::Answer;
@@ -13,7 +13,8 @@ use crate::pipeline::forward::Answer;
 pub(crate) async fn answer(work: &Work<'_>, answer: Answer) -> Response<Content> {
     match answer {
         Answer::Ordinary(mut answer) => {
-            let trailers = answer.headers_mut().remove(TRAILER);
+            let trailers =
+                answer.headers_mut().remove(TRAILER).and_then(|names| announced(&names, &work.snapshot().removal));
             strip_response(answer.headers_mut(), &work.snapshot().removal);
             if let Some(names) = trailers {
                 answer.headers_mut().insert(TRAILER, names);

@@ -18,7 +18,10 @@ use crate::pipeline::route::Routed;
 pub(crate) async fn answer(work: &Work<'_>, routed: &mut Routed<'_>) -> Option<Response<Bytes>> {
     let kind = routed.route().kind;
     let clean = routed.clean_mut();
-    if kind != Kind::BoardWebhook || clean.request().method() != Method::POST || clean.request().headers().contains_key(AUTHORIZATION) {
+    if kind != Kind::BoardWebhook
+        || clean.request().method() != Method::POST
+        || clean.request().headers().contains_key(AUTHORIZATION)
+    {
         return None;
     }
     let intake = Intake {

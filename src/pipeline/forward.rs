@@ -11,7 +11,7 @@ use http::uri::PathAndQuery;
 use http::{Extensions, HeaderValue, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 
-use crate::headers::{Sender, X_REQUEST_ID, strip_request};
+use crate::headers::{Sender, X_REQUEST_ID, announced, strip_request};
 use crate::limits;
 use crate::monday::kinds::TokenPlace;
 use crate::pipeline::Work;
@@ -53,12 +53,18 @@ struct Sending<'a> {
 }
 
 /// Forwards an admitted request. `changes` are applied after the caller's protected fields are gone.
-pub(crate) async fn forward(work: &mut Work<'_>, admitted: Admitted<'_>, changes: HeaderChanges, client: &Client) -> Result<Answer, Refusal> {
+pub(crate) async fn forward(
+    work: &mut Work<'_>,
+    admitted: Admitted<'_>,
+    changes: HeaderChanges,
+    client: &Client,
+) -> Result<Answer, Refusal> {
     let route = admitted.routed().route();
     let handshake = admitted.routed().clean().upgrade().map_or(Handshake::None, |_| Handshake::WebSocket);
     let pool = work.pool(route.upstream)?;
     let trouble = Trouble::default();
-    let request = outgoing(work, admitted, changes, &Sending { pool: &pool, client, handshake, trouble: &trouble }).await?;
+    let request =
+        outgoing(work, admitted, changes, &Sending { pool: &pool, client, handshake, trouble: &trouble }).await?;
     let began = Instant::now();
     let sent = work.worker.deadlines.after(route.timeout).bound(exchange(&pool, request)).await;
     let took = began.elapsed();
@@ -91,7 +97,7 @@ async fn outgoing(
     if let RequestBody::Whole(bytes) = &body {
         work.seen.bytes_in = bytes.len() as u64;
     }
-    let trailers = parts.headers.remove(TRAILER);
+    let trailers = parts.headers.remove(TRAILER).and_then(|names| announced(&names, &work.snapshot().removal));
     let forwarded = sending.client.forwarded_values(&host);
     let removed = strip_request(&mut parts.headers, &work.snapshot().removal, sending.client.trust.into());
     work.worker.counters().odd_names_omitted(removed.odd as u64);
@@ -100,7 +106,6 @@ async fn outgoing(
     parts.headers.insert(X_REQUEST_ID, work.seen.request_id.clone());
     parts.headers.insert(HOST, sending.pool.upstream.own_host.clone().unwrap_or(host));
     if let (RequestBody::Stream(_), Some(names)) = (&body, trailers) {
-        // hyper sends the trailers that are announced; those that must not go on are taken out of the body's end.
         parts.headers.insert(TRAILER, names);
     }
     if sending.handshake == Handshake::WebSocket {
@@ -127,7 +132,8 @@ fn target(admitted: &Admitted<'_>) -> Result<Uri, Refusal> {
         Some(rest) => rest,
         None => clean.path(),
     };
-    let query = clean.query().map(|query| removed.map_or_else(|| query.to_owned(), |name| query_without(query, &[name])));
+    let query =
+        clean.query().map(|query| removed.map_or_else(|| query.to_owned(), |name| query_without(query, &[name])));
     let whole = match query.as_deref() {
         None | Some("") => path.to_owned(),
         Some(query) => format!("{path}?{query}"),
@@ -137,7 +143,10 @@ fn target(admitted: &Admitted<'_>) -> Result<Uri, Refusal> {
 }
 
 /// Sends it over a connection of the pool; over another one only as long as it comes back unsent.
-async fn exchange(pool: &Rc<Pool>, request: Request<RequestBody>) -> Result<(Response<Incoming>, Box<Link>), UpstreamFault> {
+async fn exchange(
+    pool: &Rc<Pool>,
+    request: Request<RequestBody>,
+) -> Result<(Response<Incoming>, Box<Link>), UpstreamFault> {
     let mut request = request;
     for _ in 0..limits::KEPT_ATTEMPTS {
         let mut lent = pool.checkout().await.map_err(UpstreamFault::from)?;
@@ -167,7 +176,8 @@ async fn accept(
         return Ok(Answer::Switched(Response::from_parts(parts, ()), Tunnel { stream, early }));
     }
     let patience = work.snapshot().limits.body_idle_timeout;
-    let mut answer = answer.map(|incoming| AnswerBody::new(incoming, link, Rc::clone(pool), &work.worker.deadlines, patience));
+    let mut answer =
+        answer.map(|incoming| AnswerBody::new(incoming, link, Rc::clone(pool), &work.worker.deadlines, patience));
     poll_fn(|cx| {
         answer.body_mut().settle(cx);
         Poll::Ready(())

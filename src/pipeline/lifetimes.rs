@@ -199,7 +199,8 @@ impl RequestIds {
         let filled = aws_lc_rs::rand::fill(&mut random);
         debug_assert!(filled.is_ok(), "the system has no randomness");
         let number = u128::from_ne_bytes(random);
-        let [prefix, start] = [number, number >> 64].map(|half| u64::try_from(half & u128::from(u64::MAX)).unwrap_or(0));
+        let [prefix, start] =
+            [number, number >> 64].map(|half| u64::try_from(half & u128::from(u64::MAX)).unwrap_or(0));
         Self { prefix, next: Cell::new(start) }
     }
 

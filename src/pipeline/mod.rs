@@ -67,24 +67,32 @@ struct Asking {
 }
 
 /// Serves one request. Always answers: a refusal and a panic end here as answers.
-pub(crate) async fn handle(worker: Rc<Worker>, connection: Rc<Connection>, request: Request<Incoming>) -> Response<AnswerOut> {
+pub(crate) async fn handle(
+    worker: Rc<Worker>,
+    connection: Rc<Connection>,
+    request: Request<Incoming>,
+) -> Response<AnswerOut> {
     let answering = connection.begin();
     let installed = worker.installed();
     let mut seen = Observation::begin(&worker, &connection, &installed, &request);
     let asking = Asking { prefers: Prefers::of(request.headers()), origin: request.headers().get(ORIGIN).cloned() };
     let mut work = Work { worker: &worker, connection: &connection, installed: &installed, seen: &mut seen };
-    let outcome = caught(steps(&mut work, request)).await.unwrap_or(Err(Refusal::Internal));
+    let outcome = caught(steps(&mut work, &asking, request)).await.unwrap_or(Err(Refusal::Internal));
     let mut response = outcome.unwrap_or_else(|refusal| refuse(&mut seen, &connection, &asking, refusal));
-    finish(&seen, &connection, &asking, response.headers_mut());
+    secure(&connection, response.headers_mut());
     seen.status = response.status().as_u16();
     connection.resolve_upgrade(response.status());
     response.map(|content| AnswerOut::new(content, seen, answering))
 }
 
 /// The steps, top to bottom.
-async fn steps(work: &mut Work<'_>, request: Request<Incoming>) -> Result<Response<Content>, Refusal> {
+async fn steps(work: &mut Work<'_>, asking: &Asking, request: Request<Incoming>) -> Result<Response<Content>, Refusal> {
     if let Some(refusal) = work.connection.refused_on_the_wire() {
         return Err(refusal);
+    }
+    // The wire has counted those of HTTP/1, which may not be merged or split on the way here.
+    if request.headers().len() > work.snapshot().limits.headers {
+        return Err(Refusal::HeadTooLarge);
     }
     let clean = parsed::check(request, &work.connection.peer)?;
     let client = work.meet(clean.request().headers());
@@ -92,7 +100,8 @@ async fn steps(work: &mut Work<'_>, request: Request<Incoming>) -> Result<Respon
         Way::On(routed) => routed,
         Way::Answered(answer) => return Ok(answer.map(Content::Whole)),
     };
-    if let Some(echo) = challenge::answer(work, &mut routed).await {
+    if let Some(mut echo) = challenge::answer(work, &mut routed).await {
+        cross_origin(work.seen, asking.origin.as_ref(), echo.headers_mut());
         return Ok(echo.map(Content::Whole));
     }
     let verified = verify(work, &routed)?;
@@ -100,7 +109,9 @@ async fn steps(work: &mut Work<'_>, request: Request<Incoming>) -> Result<Respon
     let changes = inject(&admitted, work.resigning(&admitted));
     work.count_omitted(&changes);
     let answered = forward(work, admitted, changes, &client).await?;
-    Ok(answer(work, answered).await)
+    let mut answer = answer(work, answered).await;
+    cross_origin(work.seen, asking.origin.as_ref(), answer.headers_mut());
+    Ok(answer)
 }
 
 /// Lets `judge` say who calls, and counts what it says.
@@ -144,15 +155,20 @@ fn refuse(seen: &mut Observation, connection: &Connection, asking: &Asking, refu
     if facts(&refusal).connection == facts::Connection::Close && connection.peer.protocol == Protocol::Http1 {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
+    cross_origin(seen, asking.origin.as_ref(), response.headers_mut());
     seen.refusal = Some(Box::new(refusal));
     response.map(Content::Whole)
 }
 
-/// What every answer gets, ours and the backend's.
-fn finish(seen: &Observation, connection: &Connection, asking: &Asking, fields: &mut HeaderMap) {
+/// Lets the route's rules say who may read an answer, whatever the backend says.
+fn cross_origin(seen: &Observation, origin: Option<&HeaderValue>, fields: &mut HeaderMap) {
     if let Some(cors) = seen.route().and_then(|route| route.cors.as_ref()) {
-        cors.decorate(fields, asking.origin.as_ref());
+        cors.decorate(fields, origin);
     }
+}
+
+/// Tells browsers to stay with HTTPS, in every answer over TLS, ours and the backend's (RFC 6797).
+fn secure(connection: &Connection, fields: &mut HeaderMap) {
     if connection.peer.secure.is_tls() && !fields.contains_key(STRICT_TRANSPORT_SECURITY) {
         set_strict_transport(fields);
     }
@@ -181,7 +197,10 @@ impl<'r> Work<'r> {
 
     fn resigning(&self, admitted: &Admitted<'_>) -> Resigning<'r> {
         let upstream = self.snapshot().upstreams.get(admitted.routed().route().upstream);
-        Resigning { key: upstream.and_then(|upstream| upstream.resign.as_ref()), now: self.worker.shared.clock.unix_seconds() }
+        Resigning {
+            key: upstream.and_then(|upstream| upstream.resign.as_ref()),
+            now: self.worker.shared.clock.unix_seconds(),
+        }
     }
 
     fn count_omitted(&self, changes: &HeaderChanges) {

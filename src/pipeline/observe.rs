@@ -46,7 +46,12 @@ pub(crate) struct Observation {
 
 impl Observation {
     /// The beginning of a request.
-    pub(crate) fn begin<B>(worker: &Rc<Worker>, connection: &Rc<Connection>, installed: &Rc<Installed>, request: &http::Request<B>) -> Self {
+    pub(crate) fn begin<B>(
+        worker: &Rc<Worker>,
+        connection: &Rc<Connection>,
+        installed: &Rc<Installed>,
+        request: &http::Request<B>,
+    ) -> Self {
         Self {
             worker: Rc::clone(worker),
             connection: Rc::clone(connection),
@@ -78,7 +83,8 @@ impl Observation {
     }
 
     fn count(&self, elapsed: Duration) {
-        let counters = self.route().map_or(&self.installed.snapshot.unrouted, |route| &route.counters).get(self.worker.id);
+        let counters =
+            self.route().map_or(&self.installed.snapshot.unrouted, |route| &route.counters).get(self.worker.id);
         counters.requests(self.status);
         counters.duration(elapsed);
         if let Some(refusal) = &self.refusal {

@@ -190,7 +190,12 @@ impl Client {
             text.add(format_args!("{before}, "));
         }
         text.add(format_args!("{}", self.peer));
-        ForwardedValues { forwarded, forwarded_for: text.value(), proto: HeaderValue::from_static(proto), host: host.clone() }
+        ForwardedValues {
+            forwarded,
+            forwarded_for: text.value(),
+            proto: HeaderValue::from_static(proto),
+            host: host.clone(),
+        }
     }
 
     /// Takes over what a trusted peer says.
@@ -210,7 +215,9 @@ impl Client {
             (None, None) => return self.believe_legacy_host(fields),
             (Some(found), None) | (None, Some(found)) => found,
             // Both, and they disagree: one of them came from the client.
-            (Some(standard), Some(legacy)) => standard.filter(|standard| legacy.is_some_and(|legacy| legacy.0 == standard.0)),
+            (Some(standard), Some(legacy)) => {
+                standard.filter(|standard| legacy.is_some_and(|legacy| legacy.0 == standard.0))
+            }
         };
         let Some((address, index)) = found else { return };
         self.address = address;
@@ -269,7 +276,8 @@ impl std::fmt::Write for Text {
 /// Short and visible, so that it goes into logs as it is.
 fn is_request_id(id: &HeaderValue) -> bool {
     let id = id.as_bytes();
-    (1..=REQUEST_ID_BYTES).contains(&id.len()) && id.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:=+/@".contains(byte))
+    (1..=REQUEST_ID_BYTES).contains(&id.len())
+        && id.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:=+/@".contains(byte))
 }
 
 #[cfg(test)]
@@ -311,8 +319,12 @@ mod tests {
     #[test]
     fn nobody_is_believed_unless_listed() {
         let spoofed = [
-            ("x-forwarded-for", "198.51.100.7"), ("forwarded", "for=198.51.100.7;proto=http;host=evil"), ("x-forwarded-proto", "http"),
-            ("x-forwarded-host", "evil"), ("x-request-id", "spoofed"), ("x-real-ip", "198.51.100.7"),
+            ("x-forwarded-for", "198.51.100.7"),
+            ("forwarded", "for=198.51.100.7;proto=http;host=evil"),
+            ("x-forwarded-proto", "http"),
+            ("x-forwarded-host", "evil"),
+            ("x-request-id", "spoofed"),
+            ("x-real-ip", "198.51.100.7"),
         ];
         for trusted in [&[][..], &["203.0.113.0/24"][..]] {
             let client = ask(&spoofed, trusted);
@@ -321,7 +333,10 @@ mod tests {
             assert_eq!((client.proto, &client.host, &client.request_id), (Proto::Https, &None, &None));
             let values = client.forwarded_values(&HeaderValue::from_static("gw:1"));
             assert_eq!(values.forwarded, "for=192.0.2.1;host=\"gw:1\";proto=https");
-            assert_eq!((values.forwarded_for, values.proto, values.host), ("192.0.2.1".parse().unwrap(), "https".parse().unwrap(), "gw:1".parse().unwrap()));
+            assert_eq!(
+                (values.forwarded_for, values.proto, values.host),
+                ("192.0.2.1".parse().unwrap(), "https".parse().unwrap(), "gw:1".parse().unwrap())
+            );
         }
     }
 
@@ -349,7 +364,12 @@ mod tests {
         for (text, address, proto, host) in [
             ("for=203.0.113.9", "203.0.113.9", Proto::Https, None),
             ("For=\"203.0.113.9:80\"; Proto=http;HOST=\"a.b:1\"", "203.0.113.9", Proto::Http, Some("a.b:1")),
-            ("for=1.1.1.1;proto=http, for=\"[2001:db8::7]:9\";by=_x , for=10.0.0.1;host=inner", "2001:db8::7", Proto::Https, None),
+            (
+                "for=1.1.1.1;proto=http, for=\"[2001:db8::7]:9\";by=_x , for=10.0.0.1;host=inner",
+                "2001:db8::7",
+                Proto::Https,
+                None,
+            ),
             ("for=_hidden, for=10.0.0.1;proto=http", "10.0.0.1", Proto::Http, None),
         ] {
             let client = ask(&[("forwarded", text)], PROXIES);
@@ -357,8 +377,18 @@ mod tests {
             assert_eq!(client.host, host.map(HeaderValue::from_static), "{text}");
         }
         for text in [
-            "for=203.0.113.9;for=1.1.1.1", "for =203.0.113.9", "for= 203.0.113.9", "for=203.0.113.9 proto=http", "for=\"203.0.113.9", "for",
-            "for=203.0.113.9;proto=ftp", "for=203.0.113.9;host=\"a;b\"", "for=203.0.113.9,", "=a", "for=203.0.113.9:80", "\u{e9}",
+            "for=203.0.113.9;for=1.1.1.1",
+            "for =203.0.113.9",
+            "for= 203.0.113.9",
+            "for=203.0.113.9 proto=http",
+            "for=\"203.0.113.9",
+            "for",
+            "for=203.0.113.9;proto=ftp",
+            "for=203.0.113.9;host=\"a;b\"",
+            "for=203.0.113.9,",
+            "=a",
+            "for=203.0.113.9:80",
+            "\u{e9}",
         ] {
             let client = ask(&[("forwarded", text)], PROXIES);
             assert_eq!(client.address.to_string(), "192.0.2.1", "{text}");
@@ -376,14 +406,22 @@ mod tests {
 
     #[test]
     fn the_backend_is_told_the_chain_with_the_peer_at_its_end() {
-        let list = [("x-forwarded-for", "203.0.113.9"), ("x-forwarded-proto", "http"), ("x-forwarded-host", "gw.example.com"), ("x-request-id", "id-1")];
+        let list = [
+            ("x-forwarded-for", "203.0.113.9"),
+            ("x-forwarded-proto", "http"),
+            ("x-forwarded-host", "gw.example.com"),
+            ("x-request-id", "id-1"),
+        ];
         let client = ask(&list, PROXIES);
         assert_eq!(client.request_id.as_ref().unwrap(), "id-1");
         let mut sent = fields(&[("x-forwarded-for", "evil"), ("x-forwarded-for", "evil")]);
         client.forwarded_values(&HeaderValue::from_static("inner")).set(&mut sent);
         assert_eq!(sent.get_all("x-forwarded-for").iter().collect::<Vec<_>>(), ["203.0.113.9, 192.0.2.1"]);
         assert_eq!(sent["forwarded"], "for=192.0.2.1;host=\"gw.example.com\";proto=http");
-        assert_eq!((&sent["x-forwarded-proto"], &sent["x-forwarded-host"]), (&"http".parse().unwrap(), &"gw.example.com".parse().unwrap()));
+        assert_eq!(
+            (&sent["x-forwarded-proto"], &sent["x-forwarded-host"]),
+            (&"http".parse().unwrap(), &"gw.example.com".parse().unwrap())
+        );
     }
 
     #[test]

@@ -61,7 +61,10 @@ pub(crate) fn route<'s>(work: &mut Work<'s>, clean: Clean<Incoming>) -> Result<W
         && let Some(cors) = &route.cors
     {
         work.seen.took(at);
-        return cors.preflight(clean.request().headers(), &route.methods).map(Way::Answered).ok_or(Refusal::OriginRefused);
+        return cors
+            .preflight(clean.request().headers(), &route.methods)
+            .map(Way::Answered)
+            .ok_or(Refusal::OriginRefused);
     }
     match snapshot.find(clean.host(), clean.path(), clean.request().method()) {
         Matched::Route(at, route) => {

@@ -14,7 +14,7 @@ use crate::headers::{self, Removal};
 use crate::jwt;
 use crate::monday::app_keys::AppKeys;
 use crate::snapshot::cors::Cors;
-use crate::snapshot::index::{Entry, Index, IndexFault};
+use crate::snapshot::index::{Entry, Index};
 use crate::snapshot::{App, Route, Snapshot};
 use crate::telemetry::metrics::{Metrics, NO_ROUTE};
 use crate::tls::CertificatePaths;
@@ -37,9 +37,6 @@ pub(crate) enum BuildFault {
         /// The name.
         name: String,
     },
-    /// Routes that the index cannot tell apart.
-    #[error(transparent)]
-    Index(#[from] IndexFault),
 }
 
 /// Counts of open connections by upstream's name: they outlive a snapshot.
@@ -61,10 +58,11 @@ pub(crate) fn build(
     lasting: &mut Lasting<'_>,
 ) -> Result<Snapshot, BuildFault> {
     let keys: Vec<Arc<AppKeys>> = config.apps.iter().map(|app| Arc::new(app_keys(app))).collect();
-    let upstreams = config.upstreams.iter().map(|one| upstream(one, lasting).map(Arc::new)).collect::<Result<_, _>>()?;
+    let upstreams =
+        config.upstreams.iter().map(|one| upstream(one, lasting).map(Arc::new)).collect::<Result<_, _>>()?;
     let injected = config.routes.iter().flat_map(|route| route.inject_headers.iter().map(|header| header.name.clone()));
     Ok(Snapshot {
-        index: index(config)?,
+        index: index(config),
         routes: config.routes.iter().map(|one| route(one, &keys, lasting.metrics)).collect(),
         removal: Removal::new(injected),
         trusted_proxies: config.server.trusted_proxies.clone(),
@@ -77,7 +75,7 @@ pub(crate) fn build(
 }
 
 /// The index of a configuration's routes, also for `explain`.
-pub(crate) fn index(config: &Config) -> Result<Index, IndexFault> {
+pub(crate) fn index(config: &Config) -> Index {
     let entries: Vec<Entry<'_>> = config
         .routes
         .iter()
@@ -125,11 +123,11 @@ pub(crate) fn target(one: &resolved::Upstream) -> Result<Target, BuildFault> {
         UpstreamServer::Unix { path } => Target::Unix { path: path.clone() },
         UpstreamServer::Http { host, port } => Target::Tcp { host: host.clone(), port: *port },
         UpstreamServer::Https { host, port, server_name, ca, client_certificate } => {
-            let pair = client_certificate.as_ref().map(|pair| CertificatePaths { certificate: &pair.certificate, private_key: &pair.private_key });
-            let name = ServerName::try_from(server_name.clone()).map_err(|_invalid| BuildFault::ServerName {
-                upstream: one.name.clone(),
-                name: server_name.clone(),
-            })?;
+            let pair = client_certificate
+                .as_ref()
+                .map(|pair| CertificatePaths { certificate: &pair.certificate, private_key: &pair.private_key });
+            let name = ServerName::try_from(server_name.clone())
+                .map_err(|_invalid| BuildFault::ServerName { upstream: one.name.clone(), name: server_name.clone() })?;
             let config = client_config(ca.as_deref().map(Path::new), pair)?;
             Target::Tls { host: host.clone(), port: *port, name, config }
         }
@@ -155,10 +153,10 @@ fn authority(server: &UpstreamServer) -> Option<HeaderValue> {
 }
 
 fn route(one: &resolved::Route, keys: &[Arc<AppKeys>], metrics: &Metrics) -> Route {
-    let app = one.app.and_then(|at| keys.get(at)).map(|keys| App {
-        keys: Arc::clone(keys),
-        counters: metrics.app(&keys.name),
-    });
+    let app = one
+        .app
+        .and_then(|at| keys.get(at))
+        .map(|keys| App { keys: Arc::clone(keys), counters: metrics.app(&keys.name) });
     Route {
         name: one.name.clone(),
         kind: one.kind,
@@ -173,7 +171,12 @@ fn route(one: &resolved::Route, keys: &[Arc<AppKeys>], metrics: &Metrics) -> Rou
         keep_query_token: one.keep_query_token,
         allow: one.allow.clone(),
         cors: one.cors.as_ref().map(Cors::new),
-        templates: one.inject_headers.iter().filter(|header| matches!(header.value, InjectValue::Template(_))).cloned().collect(),
+        templates: one
+            .inject_headers
+            .iter()
+            .filter(|header| matches!(header.value, InjectValue::Template(_)))
+            .cloned()
+            .collect(),
         inject_claims: one.inject_claims,
         counters: metrics.route(&one.name),
     }

@@ -146,7 +146,9 @@ fn is_label(label: &[u8]) -> bool {
 mod tests {
     use std::time::Duration;
 
-    use http::header::{ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_REQUEST_HEADERS};
+    use http::header::{
+        ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_REQUEST_HEADERS,
+    };
 
     use super::*;
 
@@ -177,12 +179,27 @@ mod tests {
             assert!(cors.allows(good.as_bytes()), "{good}");
         }
         let bad = [
-            "", "null", "NULL", "*", "http://app.example.com", "https://app.example.com:444", "https://app.example.com/",
-            "https://APP.example.com", "https://app.example.com.evil.test", "https://evilapp.example.com",
-            "https://cdn.example.com", "https://.cdn.example.com", "https://evilcdn.example.com",
-            "https://a..cdn.example.com", "http://a.cdn.example.com", "https://a.cdn.example.com:8443",
-            "https://u@a.cdn.example.com", "https://evil.test/.cdn.example.com", "https://evil.test#.cdn.example.com",
-            "https://evil.test:1.cdn.example.com", "https://a.cdn.example.com https://app.example.com",
+            "",
+            "null",
+            "NULL",
+            "*",
+            "http://app.example.com",
+            "https://app.example.com:444",
+            "https://app.example.com/",
+            "https://APP.example.com",
+            "https://app.example.com.evil.test",
+            "https://evilapp.example.com",
+            "https://cdn.example.com",
+            "https://.cdn.example.com",
+            "https://evilcdn.example.com",
+            "https://a..cdn.example.com",
+            "http://a.cdn.example.com",
+            "https://a.cdn.example.com:8443",
+            "https://u@a.cdn.example.com",
+            "https://evil.test/.cdn.example.com",
+            "https://evil.test#.cdn.example.com",
+            "https://evil.test:1.cdn.example.com",
+            "https://a.cdn.example.com https://app.example.com",
         ];
         for bad in bad {
             assert!(!cors.allows(bad.as_bytes()), "{bad}");
@@ -239,7 +256,8 @@ mod tests {
         headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
         let mut to_others = headers.clone();
         cors().decorate(&mut headers, Some(&HeaderValue::from_static("https://app.example.com")));
-        let left: Vec<_> = headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().expect("ASCII"))).collect();
+        let left: Vec<_> =
+            headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().expect("ASCII"))).collect();
         assert_eq!(left.len(), 3, "{left:?}");
         for line in ["access-control-allow-origin: https://app.example.com", "vary: accept-encoding", "vary: origin"] {
             assert!(left.contains(&line.to_owned()), "{left:?}");

@@ -2,7 +2,7 @@
 //! the most specific path, then the method; a prefix ends at a segment. Built once per snapshot. The path is looked at as it
 //! is, byte for byte: the guard has refused what could be read in two ways.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use http::Method;
 
@@ -28,15 +28,17 @@ pub(crate) struct Index {
     any: Paths,
 }
 
-/// The paths of one host.
+/// The paths of one host, as a tree of segments.
 #[derive(Debug, Default)]
 struct Paths {
-    tree: matchit::Router<usize>,
-    /// What stands at one path: a route for each set of methods.
-    places: Vec<Vec<Candidate>>,
-    by_path: HashMap<String, usize>,
-    /// The paths that a route without a rest names.
-    literal: HashSet<String>,
+    /// Sorted.
+    literal: Vec<(Box<str>, Paths)>,
+    /// `{name}`: any one segment that is not empty.
+    parameter: Option<Box<Paths>>,
+    /// Routes that end here: one for each set of methods.
+    here: Vec<Candidate>,
+    /// Routes that end here with `/{*rest}`.
+    rest: Vec<Candidate>,
 }
 
 #[derive(Clone, Debug)]
@@ -56,26 +58,15 @@ pub(crate) enum Found {
     OtherMethods(String),
 }
 
-/// Two routes that no request can tell apart, or a path that is none. `config` has reported it before.
-#[derive(Debug, thiserror::Error)]
-#[error("the path `{path}` cannot be added to the index: {reason}")]
-pub(crate) struct IndexFault {
-    path: String,
-    reason: String,
-}
-
 impl Index {
     /// Builds the index of a list of routes.
-    pub(crate) fn build(entries: &[Entry<'_>]) -> Result<Self, IndexFault> {
+    pub(crate) fn build(entries: &[Entry<'_>]) -> Self {
         let mut index = Self::default();
-        // A literal path stands above the bare prefix of one with a rest.
-        for rest in [false, true] {
-            for (route, entry) in entries.iter().enumerate().filter(|(_, entry)| entry.pattern.rest == rest) {
-                index.paths(entry.host).add(route, entry)?;
-            }
+        for (route, entry) in entries.iter().enumerate() {
+            index.paths(entry.host).add(route, entry);
         }
         index.suffixes.sort_by_key(|(suffix, _)| std::cmp::Reverse(suffix.len()));
-        Ok(index)
+        index
     }
 
     fn paths(&mut self, host: Option<&str>) -> &mut Paths {
@@ -95,12 +86,13 @@ impl Index {
 
     /// The route of a request. `host` is lower case and without a port.
     pub(crate) fn find(&self, host: &str, path: &str, method: &Method) -> Found {
-        let suffixes = self.suffixes.iter().filter(|(suffix, _)| {
-            host.strip_suffix(suffix.as_str()).is_some_and(|label| !label.is_empty())
-        });
+        let suffixes = self
+            .suffixes
+            .iter()
+            .filter(|(suffix, _)| host.strip_suffix(suffix.as_str()).is_some_and(|label| !label.is_empty()));
         let hosts = self.exact.get(host).into_iter().chain(suffixes.map(|(_, paths)| paths));
         for paths in hosts.chain([&self.any]) {
-            if let Some(place) = paths.at(path) {
+            if let Some(place) = paths.at(path.strip_prefix('/')) {
                 return choose(place, method);
             }
         }
@@ -109,47 +101,40 @@ impl Index {
 }
 
 impl Paths {
-    fn add(&mut self, route: usize, entry: &Entry<'_>) -> Result<(), IndexFault> {
-        let base = numbered(&entry.pattern.base);
+    fn add(&mut self, route: usize, entry: &Entry<'_>) {
+        let Pattern { base, rest } = entry.pattern;
+        let node = base.split('/').skip(1).fold(self, Self::below);
+        // The path `/` is one empty segment; the base of `/{*rest}` is none.
+        let node = if base.is_empty() && !rest { node.below("") } else { node };
         let candidate = Candidate { route, methods: entry.methods.to_vec() };
-        if !entry.pattern.rest {
-            let path = if base.is_empty() { "/" } else { &base };
-            self.literal.insert(path.to_owned());
-            return self.put(path, candidate);
-        }
-        for bare in [base.clone(), format!("{base}/")] {
-            // A route that names the bare prefix itself is more specific there.
-            if !bare.is_empty() && !self.literal.contains(&bare) {
-                self.put(&bare, candidate.clone())?;
-            }
-        }
-        self.put(&format!("{base}/{{*rest}}"), candidate)
+        if *rest { node.rest.push(candidate) } else { node.here.push(candidate) }
     }
 
-    fn put(&mut self, path: &str, candidate: Candidate) -> Result<(), IndexFault> {
-        if let Some(place) = self.by_path.get(path).and_then(|&place| self.places.get_mut(place)) {
-            place.push(candidate);
-            return Ok(());
+    /// The node of one segment below this one, made if it is not there.
+    fn below(&mut self, segment: &str) -> &mut Self {
+        if segment.starts_with('{') && !segment.starts_with("{{") {
+            return self.parameter.get_or_insert_default();
         }
-        let fault = |fault: matchit::InsertError| IndexFault { path: path.to_owned(), reason: fault.to_string() };
-        self.tree.insert(path, self.places.len()).map_err(fault)?;
-        self.by_path.insert(path.to_owned(), self.places.len());
-        self.places.push(vec![candidate]);
-        Ok(())
+        let at = self.literal.partition_point(|(known, _)| **known < *segment);
+        if self.literal.get(at).is_none_or(|(known, _)| **known != *segment) {
+            self.literal.insert(at, (segment.into(), Self::default()));
+        }
+        &mut self.literal[at].1
     }
 
-    fn at(&self, path: &str) -> Option<&[Candidate]> {
-        let place = *self.tree.at(path).ok()?.value;
-        self.places.get(place).map(Vec::as_slice)
+    /// What stands at the rest of a path, of which `None` means that nothing is left. A literal segment goes before a
+    /// parameter, and a parameter before a rest.
+    fn at(&self, path: Option<&str>) -> Option<&[Candidate]> {
+        let some = |candidates: &'_ Vec<Candidate>| !candidates.is_empty();
+        let Some(path) = path else {
+            return [&self.here, &self.rest].into_iter().find(|candidates| some(candidates)).map(Vec::as_slice);
+        };
+        let (segment, left) = path.split_once('/').map_or((path, None), |(segment, left)| (segment, Some(left)));
+        let known = self.literal.binary_search_by(|(known, _)| (**known).cmp(segment)).ok();
+        let literal = known.and_then(|at| self.literal.get(at)).and_then(|(_, node)| node.at(left));
+        let parameter = || self.parameter.as_ref().filter(|_| !segment.is_empty()).and_then(|node| node.at(left));
+        literal.or_else(parameter).or_else(|| Some(&self.rest).filter(|rest| some(rest)).map(Vec::as_slice))
     }
-}
-
-/// A base whose parameters are named by position: two routes may name the same segment differently.
-fn numbered(base: &str) -> String {
-    let name = |(at, segment): (usize, &str)| {
-        if segment.starts_with('{') && !segment.starts_with("{{") { format!("{{s{at}}}") } else { segment.to_owned() }
-    };
-    base.split('/').enumerate().map(name).collect::<Vec<_>>().join("/")
 }
 
 fn choose(place: &[Candidate], method: &Method) -> Found {
@@ -188,7 +173,7 @@ mod tests {
             .zip(&patterns)
             .map(|(&(host, _, methods), pattern)| Entry { host, pattern, methods })
             .collect();
-        Index::build(&entries).unwrap()
+        Index::build(&entries)
     }
 
     fn route(index: &Index, host: &str, path: &str) -> Option<usize> {
@@ -204,21 +189,39 @@ mod tests {
         for path in ["/planner/actions", "/planner/actions/", "/planner/actions/run", "/planner/actions/a/b"] {
             assert_eq!(route(&index, "gw", path), Some(0), "{path}");
         }
-        for path in ["/planner/actionsX", "/planner/action", "/planner", "/planner/actions../x", "/", "/Planner/actions"] {
+        for path in
+            ["/planner/actionsX", "/planner/action", "/planner", "/planner/actions../x", "/", "/Planner/actions"]
+        {
             assert_eq!(route(&index, "gw", path), None, "{path}");
         }
     }
 
     #[test]
     fn the_most_specific_path_wins_in_any_order() {
-        let routes: [(Option<&str>, &str, &[Method]); 5] = [
+        let routes: [(Option<&str>, &str, &[Method]); 7] = [
             (None, "/{*rest}", &[]),
             (None, "/a/{*rest}", &[]),
             (None, "/a/b", &[]),
             (None, "/a/{x}/c", &[]),
             (None, "/a", &[]),
+            (None, "/p/{x}", &[]),
+            (None, "/p/q/{*rest}", &[]),
         ];
-        let wanted = [("/z", 0), ("/a/q", 1), ("/a/b", 2), ("/a/b/", 1), ("/a/b/c", 3), ("/a/b/d", 1), ("/a", 4), ("/a/", 1), ("/", 0)];
+        let wanted = [
+            ("/p/1", 5),
+            ("/p/q", 6),
+            ("/p/q/r", 6),
+            ("/p/", 0),
+            ("/z", 0),
+            ("/a/q", 1),
+            ("/a/b", 2),
+            ("/a/b/", 1),
+            ("/a/b/c", 3),
+            ("/a/b/d", 1),
+            ("/a", 4),
+            ("/a/", 1),
+            ("/", 0),
+        ];
         for turn in 0..routes.len() {
             let mut turned = routes;
             turned.rotate_left(turn);

@@ -137,15 +137,11 @@ impl Histogram {
     /// Counts one duration.
     #[inline]
     pub fn observe(&self, elapsed: Duration) {
-        let index = BOUNDS
-            .iter()
-            .position(|bound| elapsed <= *bound)
-            .unwrap_or(BOUNDS.len());
+        let index = BOUNDS.iter().position(|bound| elapsed <= *bound).unwrap_or(BOUNDS.len());
         if let Some(bucket) = self.buckets.get(index) {
             bucket.add(1);
         }
-        self.nanos
-            .add(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX));
+        self.nanos.add(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX));
     }
 }
 
@@ -188,29 +184,21 @@ struct Padded<T>(T);
 impl<T> PerWorker<T> {
     /// Shards for the workers `0..workers`, at least one.
     pub fn new(workers: usize, make: impl Fn() -> T) -> Self {
-        Self {
-            first: Padded(make()),
-            rest: (1..workers).map(|_| Padded(make())).collect(),
-        }
+        Self { first: Padded(make()), rest: (1..workers).map(|_| Padded(make())).collect() }
     }
 
     /// The shard of one worker, which alone may write to it. A number beyond the workers is a mistake of the caller; it
     /// gets the first shard, where counts of two writers can be lost but nothing else goes wrong.
     #[inline]
     pub fn get(&self, worker: usize) -> &T {
-        debug_assert!(
-            worker <= self.rest.len(),
-            "no worker has the number {worker}"
-        );
+        debug_assert!(worker <= self.rest.len(), "no worker has the number {worker}");
         let later = worker.checked_sub(1).and_then(|index| self.rest.get(index));
         &later.unwrap_or(&self.first).0
     }
 
     /// All shards, for adding them up.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
-        std::iter::once(&self.first)
-            .chain(&self.rest)
-            .map(|padded| &padded.0)
+        std::iter::once(&self.first).chain(&self.rest).map(|padded| &padded.0)
     }
 }
 
@@ -231,9 +219,7 @@ mod tests {
                 std::thread::spawn(move || (0..10_000).for_each(|_| shards.get(worker).add(1)))
             })
             .collect();
-        threads
-            .into_iter()
-            .for_each(|thread| thread.join().unwrap());
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
         assert_eq!(shards.iter().map(Counter::value).sum::<u64>(), 40_000);
         assert!(shards.iter().all(|shard| shard.value() == 10_000));
     }
@@ -241,10 +227,7 @@ mod tests {
     #[test]
     fn shards_share_no_cache_line() {
         let shards = PerWorker::new(3, Counter::default);
-        let mut addresses: Vec<_> = shards
-            .iter()
-            .map(|shard| std::ptr::from_ref(shard).addr())
-            .collect();
+        let mut addresses: Vec<_> = shards.iter().map(|shard| std::ptr::from_ref(shard).addr()).collect();
         addresses.sort_unstable();
         assert!(addresses.windows(2).all(|pair| pair[1] - pair[0] >= 128));
     }
@@ -256,11 +239,7 @@ mod tests {
         let theirs = prometheus::Histogram::with_opts(options).unwrap();
         let ours = Histogram::default();
         let beside = BOUNDS.iter().flat_map(|bound| {
-            [
-                bound.saturating_sub(Duration::from_nanos(1)),
-                *bound,
-                *bound + Duration::from_nanos(1),
-            ]
+            [bound.saturating_sub(Duration::from_nanos(1)), *bound, *bound + Duration::from_nanos(1)]
         });
         for elapsed in beside.chain([Duration::ZERO, Duration::from_secs(3600)]) {
             ours.observe(elapsed);
@@ -273,16 +252,9 @@ mod tests {
         let expected = family.get_metric()[0].get_histogram();
         assert_eq!(sum.count(), expected.get_sample_count());
         let mut below = 0;
-        for (bucket, (bound, own)) in expected
-            .get_bucket()
-            .iter()
-            .zip(bounds.iter().zip(sum.buckets))
-        {
+        for (bucket, (bound, own)) in expected.get_bucket().iter().zip(bounds.iter().zip(sum.buckets)) {
             below += own;
-            assert_eq!(
-                (bucket.cumulative_count(), bucket.upper_bound()),
-                (below, *bound)
-            );
+            assert_eq!((bucket.cumulative_count(), bucket.upper_bound()), (below, *bound));
         }
         let seconds = Duration::from_nanos(sum.nanos).as_secs_f64();
         assert!((seconds - expected.get_sample_sum()).abs() < 1e-6);

@@ -48,32 +48,17 @@ type Labels<'a> = &'a [(&'a str, &'a str)];
 impl Family {
     /// A family of numbers that only grow.
     fn counter(name: &'static str, help: &'static str) -> Self {
-        Self {
-            name,
-            help,
-            kind: MetricType::COUNTER,
-            metrics: Vec::new(),
-        }
+        Self { name, help, kind: MetricType::COUNTER, metrics: Vec::new() }
     }
 
     /// A family of numbers that go up and down.
     fn gauge(name: &'static str, help: &'static str) -> Self {
-        Self {
-            name,
-            help,
-            kind: MetricType::GAUGE,
-            metrics: Vec::new(),
-        }
+        Self { name, help, kind: MetricType::GAUGE, metrics: Vec::new() }
     }
 
     /// A family of durations.
     fn histogram(name: &'static str, help: &'static str) -> Self {
-        Self {
-            name,
-            help,
-            kind: MetricType::HISTOGRAM,
-            metrics: Vec::new(),
-        }
+        Self { name, help, kind: MetricType::HISTOGRAM, metrics: Vec::new() }
     }
 
     /// Adds one number.
@@ -136,37 +121,26 @@ fn pairs(labels: Labels<'_>) -> Vec<LabelPair> {
 }
 
 /// Prometheus knows only floating point.
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "exact up to 2^53, and Prometheus keeps no more"
-)]
+#[expect(clippy::cast_precision_loss, reason = "exact up to 2^53, and Prometheus keeps no more")]
 fn float(number: u64) -> f64 {
     number as f64
 }
 
 /// As [`float`].
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "exact up to 2^53, and Prometheus keeps no more"
-)]
+#[expect(clippy::cast_precision_loss, reason = "exact up to 2^53, and Prometheus keeps no more")]
 fn signed(number: i64) -> f64 {
     number as f64
 }
 
 /// What each route answered.
 fn routes(counted: &Counted) -> [Family; 3] {
-    let mut requests = Family::counter(
-        "gateway_http_requests_total",
-        "Requests answered, by route and status code.",
-    );
+    let mut requests = Family::counter("gateway_http_requests_total", "Requests answered, by route and status code.");
     let mut durations = Family::histogram(
         "gateway_http_request_duration_seconds",
         "Time from a request's head to the end of its answer.",
     );
-    let mut refusals = Family::counter(
-        "gateway_refusals_total",
-        "Requests that the gateway answered itself, by route and reason.",
-    );
+    let mut refusals =
+        Family::counter("gateway_refusals_total", "Requests that the gateway answered itself, by route and reason.");
     for (route, shards) in counted.routes.all() {
         for (code, number) in codes(&shards) {
             let code = code.map_or_else(|| "other".to_owned(), |code| code.to_string());
@@ -176,13 +150,7 @@ fn routes(counted: &Counted) -> [Family; 3] {
         shards.iter().for_each(|shard| sum.add(shard.durations()));
         durations.distribution(&[("route", &route)], &sum);
         let reasons = sums(shards.iter().map(RouteCounters::refusals));
-        for (reason, number) in counted
-            .tables
-            .reasons
-            .iter()
-            .zip(reasons)
-            .filter(|(_, number)| *number > 0)
-        {
+        for (reason, number) in counted.tables.reasons.iter().zip(reasons).filter(|(_, number)| *number > 0) {
             refusals.number(&[("reason", reason), ("route", &route)], float(number));
         }
     }
@@ -217,10 +185,8 @@ fn sums<'a>(shards: impl Iterator<Item = &'a [Counter]>) -> Vec<u64> {
 
 /// What became of each app's tokens.
 fn apps(counted: &Counted) -> [Family; 1] {
-    let mut family = Family::counter(
-        "gateway_token_verifications_total",
-        "Tokens judged, by app, kind of request and result.",
-    );
+    let mut family =
+        Family::counter("gateway_token_verifications_total", "Tokens judged, by app, kind of request and result.");
     for (app, shards) in counted.apps.all() {
         let cells = counted.tables.kinds.iter().flat_map(|kind| {
             let results = counted.tables.results.iter();
@@ -228,10 +194,7 @@ fn apps(counted: &Counted) -> [Family; 1] {
         });
         let numbers = sums(shards.iter().map(AppCounters::verifications));
         for ((kind, result), number) in cells.zip(numbers).filter(|(_, number)| *number > 0) {
-            family.number(
-                &[("app", &app), ("kind", kind), ("result", result)],
-                float(number),
-            );
+            family.number(&[("app", &app), ("kind", kind), ("result", result)], float(number));
         }
     }
     [family]
@@ -243,10 +206,7 @@ fn upstreams(counted: &Counted) -> [Family; 3] {
         "gateway_upstream_request_duration_seconds",
         "Time from sending a request to an upstream to the head of its answer.",
     );
-    let mut connections = Family::gauge(
-        "gateway_upstream_connections",
-        "Open connections to an upstream.",
-    );
+    let mut connections = Family::gauge("gateway_upstream_connections", "Open connections to an upstream.");
     let mut healthy = Family::gauge(
         "gateway_upstream_healthy",
         "Whether the last connection to a server succeeded: 1, or 0 until one succeeds again.",
@@ -257,37 +217,21 @@ fn upstreams(counted: &Counted) -> [Family; 3] {
         durations.distribution(&[("upstream", &upstream)], &sum);
         let active = shards.iter().map(|shard| shard.active.value()).sum();
         let idle = shards.iter().map(|shard| shard.idle.value()).sum();
-        connections.number(
-            &[("state", "active"), ("upstream", &upstream)],
-            signed(active),
-        );
+        connections.number(&[("state", "active"), ("upstream", &upstream)], signed(active));
         connections.number(&[("state", "idle"), ("upstream", &upstream)], signed(idle));
     }
     for (upstream, server, up) in counted.health() {
-        healthy.number(
-            &[("server", &server), ("upstream", &upstream)],
-            f64::from(u8::from(up)),
-        );
+        healthy.number(&[("server", &server), ("upstream", &upstream)], f64::from(u8::from(up)));
     }
     [durations, connections, healthy]
 }
 
 /// The clients' connections.
 fn connections(counted: &Counted) -> [Family; 2] {
-    let mut connections = Family::gauge(
-        "gateway_connections",
-        "Open client connections, by what they speak.",
-    );
-    let mut handshakes = Family::counter(
-        "gateway_tls_handshakes_total",
-        "TLS handshakes, by version and result.",
-    );
+    let mut connections = Family::gauge("gateway_connections", "Open client connections, by what they speak.");
+    let mut handshakes = Family::counter("gateway_tls_handshakes_total", "TLS handshakes, by version and result.");
     for protocol in Protocol::ALL {
-        let number = counted
-            .process
-            .iter()
-            .map(|shard| shard.connections(protocol).value())
-            .sum();
+        let number = counted.process.iter().map(|shard| shard.connections(protocol).value()).sum();
         connections.number(&[("protocol", protocol.label())], signed(number));
     }
     let mut sums: Vec<_> = Vec::new();
@@ -313,44 +257,21 @@ fn happenings(counted: &Counted) -> [Family; 6] {
     for (header, number) in names.zip(sums(counted.process.iter().map(ProcessCounters::headers))) {
         omitted.number(&[("header", header)], float(number));
     }
-    let mut dropped = Family::counter(
-        "gateway_access_log_lines_dropped_total",
-        "Access log lines that were lost.",
-    );
+    let mut dropped = Family::counter("gateway_access_log_lines_dropped_total", "Access log lines that were lost.");
     dropped.number(&[], float(counted.lines_dropped.value()));
-    let mut panics = Family::counter(
-        "gateway_panics_total",
-        "Panics: each is a bug, and ended one request at most.",
-    );
+    let mut panics = Family::counter("gateway_panics_total", "Panics: each is a bug, and ended one request at most.");
     panics.number(&[], float(counted.panics.value()));
-    let mut reloads = Family::counter(
-        "gateway_config_reloads_total",
-        "Changes of gateway.toml, by what became of them.",
-    );
-    reloads.number(
-        &[("result", "failed")],
-        float(counted.reloads.failed.value()),
-    );
-    reloads.number(
-        &[("result", "ok")],
-        float(counted.reloads.succeeded.value()),
-    );
+    let mut reloads =
+        Family::counter("gateway_config_reloads_total", "Changes of gateway.toml, by what became of them.");
+    reloads.number(&[("result", "failed")], float(counted.reloads.failed.value()));
+    reloads.number(&[("result", "ok")], float(counted.reloads.succeeded.value()));
     let mut last = Family::gauge(
         "gateway_config_last_reload_success_timestamp_seconds",
         "When the configuration in use was read, in Unix seconds.",
     );
     last.number(&[], signed(counted.reloads.last_success.value()));
-    let mut build = Family::gauge(
-        "gateway_build_info",
-        "Always 1; the labels say what is running.",
-    );
-    build.number(
-        &[
-            ("revision", counted.build.revision),
-            ("version", counted.build.version),
-        ],
-        1.0,
-    );
+    let mut build = Family::gauge("gateway_build_info", "Always 1; the labels say what is running.");
+    build.number(&[("revision", counted.build.revision), ("version", counted.build.version)], 1.0);
     [omitted, dropped, panics, reloads, last, build]
 }
 

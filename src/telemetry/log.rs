@@ -34,12 +34,8 @@ pub(crate) fn start(level: LevelFilter, format: Format) -> Result<(), TryInitErr
     let filtered = tracing_subscriber::registry().with(targets(level));
     let to_stderr = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     match format {
-        Format::Json => filtered
-            .with(to_stderr.json().flatten_event(true))
-            .try_init(),
-        Format::Text => filtered
-            .with(to_stderr.with_ansi(std::io::stderr().is_terminal()))
-            .try_init(),
+        Format::Json => filtered.with(to_stderr.json().flatten_event(true)).try_init(),
+        Format::Text => filtered.with(to_stderr.with_ansi(std::io::stderr().is_terminal())).try_init(),
     }
 }
 
@@ -55,10 +51,7 @@ fn targets(level: LevelFilter) -> Targets {
 pub(crate) fn catch_panics(metrics: Arc<Metrics>) {
     std::panic::set_hook(Box::new(move |panic| {
         metrics.panicked();
-        let location = panic
-            .location()
-            .map(ToString::to_string)
-            .unwrap_or_default();
+        let location = panic.location().map(ToString::to_string).unwrap_or_default();
         let thread = std::thread::current().name().unwrap_or_default().to_owned();
         tracing::error!(target: PANIC_TARGET, location, thread, message = message(panic));
     }));
@@ -66,12 +59,7 @@ pub(crate) fn catch_panics(metrics: Arc<Metrics>) {
 
 /// What the panic said, cut. A payload that is no text is not shown.
 fn message(panic: &PanicHookInfo<'_>) -> String {
-    panic
-        .payload_as_str()
-        .unwrap_or("a panic without a message")
-        .chars()
-        .take(PANIC_MESSAGE)
-        .collect()
+    panic.payload_as_str().unwrap_or("a panic without a message").chars().take(PANIC_MESSAGE).collect()
 }
 
 #[cfg(test)]

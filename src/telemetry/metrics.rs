@@ -56,10 +56,7 @@ pub(super) struct Reloads {
 /// Shards by the names they are shown under.
 #[derive(Debug)]
 pub(super) struct Named<T> {
-    #[expect(
-        clippy::disallowed_types,
-        reason = "taken by the control plane, never for a request"
-    )]
+    #[expect(clippy::disallowed_types, reason = "taken by the control plane, never for a request")]
     shards: Mutex<BTreeMap<String, Arc<PerWorker<T>>>>,
 }
 
@@ -87,10 +84,7 @@ impl<T> Named<T> {
     /// All names with their shards, sorted. The lock is given back before anything is added up.
     pub(super) fn all(&self) -> Vec<(String, Arc<PerWorker<T>>)> {
         let shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
-        shards
-            .iter()
-            .map(|(name, shards)| (name.clone(), Arc::clone(shards)))
-            .collect()
+        shards.iter().map(|(name, shards)| (name.clone(), Arc::clone(shards))).collect()
     }
 }
 
@@ -111,10 +105,7 @@ pub(super) struct Counted {
     pub(super) panics: Tally,
     pub(super) reloads: Reloads,
     /// Servers vanish with the last snapshot that has them: a health that nobody sees any more would be a lie.
-    #[expect(
-        clippy::disallowed_types,
-        reason = "taken by the control plane, never for a request"
-    )]
+    #[expect(clippy::disallowed_types, reason = "taken by the control plane, never for a request")]
     servers: Mutex<BTreeMap<ServerName, Weak<Health>>>,
 }
 
@@ -143,11 +134,7 @@ pub struct Metrics {
 
 impl Metrics {
     /// Zeros for so many workers. Fails only if the registry does not take its only collector.
-    pub fn new(
-        workers: usize,
-        build: BuildInfo,
-        tables: Tables,
-    ) -> Result<Arc<Self>, prometheus::Error> {
+    pub fn new(workers: usize, build: BuildInfo, tables: Tables) -> Result<Arc<Self>, prometheus::Error> {
         let counted = Arc::new(Counted {
             workers,
             tables,
@@ -179,11 +166,8 @@ impl Metrics {
     /// The counters of an app. Control plane only.
     pub fn app(&self, name: &str) -> Arc<PerWorker<AppCounters>> {
         let tables = &self.counted.tables;
-        let make = || {
-            PerWorker::new(self.counted.workers, || {
-                AppCounters::new(tables.kinds.len(), tables.results.len())
-            })
-        };
+        let make =
+            || PerWorker::new(self.counted.workers, || AppCounters::new(tables.kinds.len(), tables.results.len()));
         self.counted.apps.shards(name, make)
     }
 
@@ -262,10 +246,7 @@ mod tests {
         reasons: &["no_route", "expired"],
         headers: &["x-monday-account-slug"],
     };
-    const BUILD: BuildInfo = BuildInfo {
-        version: "0.1.0",
-        revision: "abc",
-    };
+    const BUILD: BuildInfo = BuildInfo { version: "0.1.0", revision: "abc" };
 
     fn metrics(workers: usize) -> Arc<Metrics> {
         Metrics::new(workers, BUILD, TABLES).unwrap()
@@ -274,10 +255,7 @@ mod tests {
     /// What is shown, without what the kernel says.
     fn own(metrics: &Metrics) -> String {
         let text = metrics.encode().unwrap();
-        let own = text
-            .lines()
-            .filter(|line| !line.contains("process_"))
-            .map(|line| format!("{line}\n"));
+        let own = text.lines().filter(|line| !line.contains("process_")).map(|line| format!("{line}\n"));
         own.collect()
     }
 
@@ -305,9 +283,7 @@ mod tests {
         process.get(1).connections(Protocol::Http2).raise();
         process.get(0).handshake(TlsVersion::V13, Handshake::Ok);
         process.get(1).handshake(TlsVersion::V13, Handshake::Ok);
-        process
-            .get(1)
-            .handshake(TlsVersion::None, Handshake::Overload);
+        process.get(1).handshake(TlsVersion::None, Handshake::Overload);
         process.get(0).header_omitted(0);
         process.get(1).odd_names_omitted(2);
         metrics.lines_dropped().add(7);
@@ -350,16 +326,9 @@ mod tests {
         let text = metrics(1).encode().unwrap();
         for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
             let (name, kind) = line.split_once(' ').unwrap();
-            assert!(
-                name.starts_with("gateway_") || name.starts_with("process_"),
-                "{name}"
-            );
+            assert!(name.starts_with("gateway_") || name.starts_with("process_"), "{name}");
             assert_eq!(name.ends_with("_total"), kind == "counter", "{name}");
-            assert_eq!(
-                kind == "histogram",
-                name.ends_with("duration_seconds"),
-                "{name}"
-            );
+            assert_eq!(kind == "histogram", name.ends_with("duration_seconds"), "{name}");
         }
     }
 
@@ -369,9 +338,7 @@ mod tests {
         for number in 0..500 {
             let route = metrics.route(&format!("/route/{number}"));
             for worker in 0..4 {
-                [200, 302, 401, 404, 502]
-                    .into_iter()
-                    .for_each(|code| route.get(worker).requests(code));
+                [200, 302, 401, 404, 502].into_iter().for_each(|code| route.get(worker).requests(code));
                 route.get(worker).duration(Duration::from_millis(number));
                 route.get(worker).refused(0);
             }

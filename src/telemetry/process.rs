@@ -24,58 +24,23 @@ pub(super) fn measure() -> Vec<Sample> {
     let mut samples = Vec::new();
     let mut add = |name, help, number: Option<f64>| {
         let grows = name == "process_cpu_seconds_total";
-        samples.extend(number.map(|number| Sample {
-            name,
-            help,
-            grows,
-            number,
-        }));
+        samples.extend(number.map(|number| Sample { name, help, grows, number }));
     };
     let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    add(
-        "process_cpu_seconds_total",
-        "Processor time spent, user and system.",
-        cpu_seconds(&stat),
-    );
+    add("process_cpu_seconds_total", "Processor time spent, user and system.", cpu_seconds(&stat));
     add("process_threads", "Threads.", stat_field(&stat, 20));
-    let boot = fs::read_to_string("/proc/stat")
-        .ok()
-        .and_then(|text| boot_time(&text));
-    let start = boot
-        .zip(stat_field(&stat, 22))
-        .map(|(boot, ticks)| boot + ticks / TICKS_PER_SECOND);
-    add(
-        "process_start_time_seconds",
-        "When the process started, in Unix seconds.",
-        start,
-    );
+    let boot = fs::read_to_string("/proc/stat").ok().and_then(|text| boot_time(&text));
+    let start = boot.zip(stat_field(&stat, 22)).map(|(boot, ticks)| boot + ticks / TICKS_PER_SECOND);
+    add("process_start_time_seconds", "When the process started, in Unix seconds.", start);
 
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    add(
-        "process_resident_memory_bytes",
-        "Memory in RAM.",
-        kilobytes(&status, "VmRSS:"),
-    );
-    add(
-        "process_virtual_memory_bytes",
-        "Memory mapped.",
-        kilobytes(&status, "VmSize:"),
-    );
-    let open = fs::read_dir("/proc/self/fd")
-        .ok()
-        .and_then(|entries| u32::try_from(entries.count()).ok());
+    add("process_resident_memory_bytes", "Memory in RAM.", kilobytes(&status, "VmRSS:"));
+    add("process_virtual_memory_bytes", "Memory mapped.", kilobytes(&status, "VmSize:"));
+    let open = fs::read_dir("/proc/self/fd").ok().and_then(|entries| u32::try_from(entries.count()).ok());
     // the directory being read is one of them
-    add(
-        "process_open_fds",
-        "Open files and sockets.",
-        open.map(|open| f64::from(open.saturating_sub(1))),
-    );
+    add("process_open_fds", "Open files and sockets.", open.map(|open| f64::from(open.saturating_sub(1))));
     let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
-    add(
-        "process_max_fds",
-        "How many files and sockets may be open.",
-        max_fds(&limits),
-    );
+    add("process_max_fds", "How many files and sockets may be open.", max_fds(&limits));
     samples
 }
 
@@ -87,21 +52,12 @@ fn cpu_seconds(stat: &str) -> Option<f64> {
 /// A field of /proc/self/stat by its number in proc(5). The second one, the name, may hold spaces and parentheses.
 fn stat_field(stat: &str, number: usize) -> Option<f64> {
     let (_, after_name) = stat.rsplit_once(") ")?;
-    after_name
-        .split(' ')
-        .nth(number.checked_sub(3)?)?
-        .trim()
-        .parse()
-        .ok()
+    after_name.split(' ').nth(number.checked_sub(3)?)?.trim().parse().ok()
 }
 
 /// `btime` of /proc/stat: when the machine started, in Unix seconds.
 fn boot_time(text: &str) -> Option<f64> {
-    text.lines()
-        .find_map(|line| line.strip_prefix("btime "))?
-        .trim()
-        .parse()
-        .ok()
+    text.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()
 }
 
 /// A line of /proc/self/status, in bytes.
@@ -113,9 +69,7 @@ fn kilobytes(status: &str, name: &str) -> Option<f64> {
 
 /// The soft limit of open files.
 fn max_fds(limits: &str) -> Option<f64> {
-    let line = limits
-        .lines()
-        .find_map(|line| line.strip_prefix("Max open files"))?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
     line.split_whitespace().next()?.parse().ok()
 }
 
@@ -127,26 +81,17 @@ mod tests {
     fn a_process_name_with_parentheses_does_not_shift_the_fields() {
         let stat = "7 (a) b) c) S 1 7 7 0 -1 4194560 100 0 0 0 150 50 0 0 20 0 9 0 3000 1 2 3\n";
         assert_eq!(cpu_seconds(stat), Some(2.0));
-        assert_eq!(
-            (stat_field(stat, 20), stat_field(stat, 22)),
-            (Some(9.0), Some(3000.0))
-        );
+        assert_eq!((stat_field(stat, 20), stat_field(stat, 22)), (Some(9.0), Some(3000.0)));
     }
 
     #[test]
     fn memory_is_shown_in_bytes_and_limits_by_their_soft_value() {
-        assert_eq!(
-            kilobytes("VmSize:\t  10 kB\nVmRSS:\t   4 kB\n", "VmRSS:"),
-            Some(4096.0)
-        );
+        assert_eq!(kilobytes("VmSize:\t  10 kB\nVmRSS:\t   4 kB\n", "VmRSS:"), Some(4096.0));
         assert_eq!(
             max_fds("Max open files            1024                 4096                 files\n"),
             Some(1024.0)
         );
-        assert_eq!(
-            max_fds("Max open files            unlimited            unlimited            files\n"),
-            None
-        );
+        assert_eq!(max_fds("Max open files            unlimited            unlimited            files\n"), None);
     }
 
     #[test]

@@ -77,13 +77,7 @@ pub enum Handshake {
 
 impl Handshake {
     /// All of them, in the order of their indices.
-    pub const ALL: [Self; 5] = [
-        Self::Ok,
-        Self::Timeout,
-        Self::Failed,
-        Self::Closed,
-        Self::Overload,
-    ];
+    pub const ALL: [Self; 5] = [Self::Ok, Self::Timeout, Self::Failed, Self::Closed, Self::Overload];
 
     /// The label.
     pub fn label(self) -> &'static str {
@@ -124,9 +118,7 @@ impl RouteCounters {
     /// Counts one answered request by its status code.
     #[inline]
     pub fn requests(&self, code: u16) {
-        let class = usize::from(code / 100)
-            .checked_sub(1)
-            .and_then(|index| self.classes.get(index));
+        let class = usize::from(code / 100).checked_sub(1).and_then(|index| self.classes.get(index));
         let counter = class.map_or(Some(&self.other), |class| {
             let codes = class.get_or_init(|| Box::new(std::array::from_fn(|_| Counter::default())));
             codes.get(usize::from(code % 100))
@@ -150,9 +142,7 @@ impl RouteCounters {
 
     /// The codes that occurred, with their number; `None` are those beyond 599.
     pub(super) fn codes(&self) -> impl Iterator<Item = (Option<u16>, u64)> {
-        let known = (1_u16..)
-            .zip(&self.classes)
-            .filter_map(|(class, codes)| Some((class, codes.get()?)));
+        let known = (1_u16..).zip(&self.classes).filter_map(|(class, codes)| Some((class, codes.get()?)));
         known
             .flat_map(|(class, codes)| (class * 100..).zip(codes.iter()))
             .map(|(code, counter)| (Some(code), counter.value()))
@@ -182,10 +172,7 @@ pub struct AppCounters {
 impl AppCounters {
     /// Zeros, for all kinds and results of tables of these lengths.
     pub(super) fn new(kinds: usize, results: usize) -> Self {
-        Self {
-            verifications: zeros(kinds * results),
-            results,
-        }
+        Self { verifications: zeros(kinds * results), results }
     }
 
     /// Counts one verification, by its indices in `Tables::kinds` and `Tables::results`.
@@ -224,11 +211,7 @@ pub struct ProcessCounters {
 impl ProcessCounters {
     /// Zeros, for the headers of a table of this length.
     pub(super) fn new(headers: usize) -> Self {
-        Self {
-            connections: Default::default(),
-            handshakes: Default::default(),
-            headers: zeros(headers + 1),
-        }
+        Self { connections: Default::default(), handshakes: Default::default(), headers: zeros(headers + 1) }
     }
 
     /// The client connections that speak this protocol.
@@ -265,10 +248,7 @@ impl ProcessCounters {
     /// Counts one header that was left out, by its index in `Tables::headers`.
     #[inline]
     pub fn header_omitted(&self, header: usize) {
-        debug_assert!(
-            header + 1 < self.headers.len(),
-            "no header has the number {header}"
-        );
+        debug_assert!(header + 1 < self.headers.len(), "no header has the number {header}");
         count(&self.headers, header);
     }
 
@@ -287,13 +267,10 @@ impl ProcessCounters {
 
     /// All handshakes with their labels.
     pub(super) fn handshakes(&self) -> impl Iterator<Item = (TlsVersion, Handshake, u64)> {
-        TlsVersion::ALL
-            .into_iter()
-            .zip(&self.handshakes)
-            .flat_map(|(version, results)| {
-                let results = Handshake::ALL.into_iter().zip(results);
-                results.map(move |(result, counter)| (version, result, counter.value()))
-            })
+        TlsVersion::ALL.into_iter().zip(&self.handshakes).flat_map(|(version, results)| {
+            let results = Handshake::ALL.into_iter().zip(results);
+            results.map(move |(result, counter)| (version, result, counter.value()))
+        })
     }
 }
 

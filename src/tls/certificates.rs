@@ -54,10 +54,8 @@ impl Certificates {
         provider: &CryptoProvider,
         clock: &Clock,
     ) -> Result<Self, TlsFault> {
-        let list: Vec<_> = paths
-            .iter()
-            .map(|paths| Certificate::load(*paths, provider, clock))
-            .collect::<Result<_, _>>()?;
+        let list: Vec<_> =
+            paths.iter().map(|paths| Certificate::load(*paths, provider, clock)).collect::<Result<_, _>>()?;
         let first = list.first().map(|first| Arc::clone(&first.key)).ok_or(TlsFault::NoCertificates)?;
         let mut by_name = HashMap::new();
         for (index, certificate) in list.iter().enumerate() {

@@ -33,7 +33,9 @@ pub(crate) struct Generated {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DevelopmentFault {
     /// A name that is neither an address nor a DNS name.
-    #[error("{0:?} is no host name: write one as in a URL, without scheme and port, such as gw.example.test or *.example.test")]
+    #[error(
+        "{0:?} is no host name: write one as in a URL, without scheme and port, such as gw.example.test or *.example.test"
+    )]
     Name(String),
     /// The library could not make a key or sign.
     #[error("no certificate could be made: {0}")]
@@ -56,11 +58,7 @@ pub(crate) fn generate(names: &[String], clock: &Clock) -> Result<Generated, Dev
     let authority = CertifiedIssuer::self_signed(authority_params(clock), authority_key)?;
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
     let leaf = leaf_params(all, clock)?.signed_by(&key, &authority)?;
-    Ok(Generated {
-        chain_pem: leaf.pem(),
-        key_pem: Secret::new(key.serialize_pem()),
-        ca_pem: authority.pem(),
-    })
+    Ok(Generated { chain_pem: leaf.pem(), key_pem: Secret::new(key.serialize_pem()), ca_pem: authority.pem() })
 }
 
 fn authority_params(clock: &Clock) -> CertificateParams {

@@ -20,7 +20,9 @@ pub(crate) enum TlsFault {
         flaw: FileFlaw,
     },
     /// The machine has no authorities, and no `ca` was given.
-    #[error("this machine has no certificate authorities: install them (Debian: ca-certificates), or name a file by `ca`")]
+    #[error(
+        "this machine has no certificate authorities: install them (Debian: ca-certificates), or name a file by `ca`"
+    )]
     NoRoots,
     /// A listener without a single certificate.
     #[error("no certificate is configured")]
@@ -49,7 +51,9 @@ pub(crate) enum FileFlaw {
     #[error("has {0} private keys: leave the one that belongs to the certificate")]
     SeveralKeys(usize),
     /// The key is protected by a passphrase.
-    #[error("is encrypted with a passphrase, which nobody could type at start: decrypt it with `openssl pkey -in FILE -out NEW`")]
+    #[error(
+        "is encrypted with a passphrase, which nobody could type at start: decrypt it with `openssl pkey -in FILE -out NEW`"
+    )]
     EncryptedKey,
     /// A key that rustls cannot sign with.
     #[error("has a key that cannot be used: make an ECDSA P-256 or P-384, Ed25519 or RSA key (2048 bits or more)")]
@@ -90,9 +94,8 @@ impl FileFlaw {
 /// All certificates of a file, in its order; at least one.
 pub(crate) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsFault> {
     let pem = read(file)?;
-    let chain: Vec<_> = CertificateDer::pem_slice_iter(&pem)
-        .collect::<Result<_, _>>()
-        .map_err(|_syntax| FileFlaw::NotPem.of(file))?;
+    let chain: Vec<_> =
+        CertificateDer::pem_slice_iter(&pem).collect::<Result<_, _>>().map_err(|_syntax| FileFlaw::NotPem.of(file))?;
     if chain.is_empty() { Err(FileFlaw::NoCertificate.of(file)) } else { Ok(chain) }
 }
 
@@ -102,9 +105,8 @@ pub(crate) fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsFaul
     if is_encrypted(&pem) {
         return Err(FileFlaw::EncryptedKey.of(file));
     }
-    let mut keys: Vec<_> = PrivateKeyDer::pem_slice_iter(&pem)
-        .collect::<Result<_, _>>()
-        .map_err(|_syntax| FileFlaw::NotPem.of(file))?;
+    let mut keys: Vec<_> =
+        PrivateKeyDer::pem_slice_iter(&pem).collect::<Result<_, _>>().map_err(|_syntax| FileFlaw::NotPem.of(file))?;
     match (keys.pop(), keys.len()) {
         (Some(key), 0) => Ok(key),
         (Some(_), others) => Err(FileFlaw::SeveralKeys(others.saturating_add(1)).of(file)),

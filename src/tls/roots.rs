@@ -37,9 +37,7 @@ pub(crate) fn client_config(
 
 fn refused_pair(fault: &rustls::Error, paths: CertificatePaths<'_>) -> TlsFault {
     match fault {
-        rustls::Error::InconsistentKeys(_) => {
-            FileFlaw::Mismatch(paths.private_key.into()).of(paths.certificate)
-        }
+        rustls::Error::InconsistentKeys(_) => FileFlaw::Mismatch(paths.private_key.into()).of(paths.certificate),
         rustls::Error::InvalidCertificate(_) => FileFlaw::Unparsable.of(paths.certificate),
         _ => FileFlaw::UnusableKey.of(paths.private_key),
     }

@@ -1,5 +1,9 @@
 //! Handshakes in memory, between rustls and the gateway's configuration, and files of every form.
-#![expect(clippy::unwrap_in_result, clippy::result_large_err, reason = "rustls's errors are what is judged; the rest cannot fail")]
+#![expect(
+    clippy::unwrap_in_result,
+    clippy::result_large_err,
+    reason = "rustls's errors are what is judged; the rest cannot fail"
+)]
 
 use std::fs;
 use std::path::PathBuf;
@@ -112,7 +116,11 @@ fn feed_server(server: &mut ServerConnection, mut unread: &[u8]) -> Result<(), E
     Ok(())
 }
 
-fn connect(server: &Server, client: &Arc<ClientConfig>, name: &str) -> Result<(ClientConnection, ServerConnection), Error> {
+fn connect(
+    server: &Server,
+    client: &Arc<ClientConfig>,
+    name: &str,
+) -> Result<(ClientConnection, ServerConnection), Error> {
     let name = ServerName::try_from(name.to_owned()).expect("name");
     let mut client = ClientConnection::new(Arc::clone(client), name).expect("client");
     let mut server = ServerConnection::new(Arc::clone(&server.config)).expect("server");
@@ -157,10 +165,7 @@ fn the_post_quantum_hybrid_is_negotiated_and_the_others_are_offered() {
     let group = connection.negotiated_key_exchange_group().expect("group").name();
     assert_eq!(group, NamedGroup::X25519MLKEM768);
     let offered: Vec<_> = server.config.crypto_provider().kx_groups.iter().map(|group| group.name()).collect();
-    assert_eq!(
-        offered,
-        [NamedGroup::X25519MLKEM768, NamedGroup::X25519, NamedGroup::secp256r1, NamedGroup::secp384r1]
-    );
+    assert_eq!(offered, [NamedGroup::X25519MLKEM768, NamedGroup::X25519, NamedGroup::secp256r1, NamedGroup::secp384r1]);
 }
 
 #[test]
@@ -236,7 +241,8 @@ fn the_certificate_is_chosen_by_exact_name_then_wildcard_then_the_first() {
     let wild = Pair::signed(ecdsa, &["*.apps.example.test"]);
     let exact = Pair::signed(ecdsa, &["A.apps.example.test"]);
     let paths = [first.paths(), wild.paths(), exact.paths()];
-    let server = server_config(&paths, Versions::From12, &Tickets::new().expect("tickets"), &Clock::system()).expect("server");
+    let server =
+        server_config(&paths, Versions::From12, &Tickets::new().expect("tickets"), &Clock::system()).expect("server");
     let certificates = &server.certificates;
     let asked = [
         (Some("gw.example.test"), 0),
@@ -300,12 +306,8 @@ fn openssl(arguments: &[&str]) -> String {
 
 #[test]
 fn every_form_of_key_is_read() {
-    let algorithms = [
-        &rcgen::PKCS_ECDSA_P256_SHA256,
-        &rcgen::PKCS_ECDSA_P384_SHA384,
-        &rcgen::PKCS_ED25519,
-        &rcgen::PKCS_RSA_SHA256,
-    ];
+    let algorithms =
+        [&rcgen::PKCS_ECDSA_P256_SHA256, &rcgen::PKCS_ECDSA_P384_SHA384, &rcgen::PKCS_ED25519, &rcgen::PKCS_RSA_SHA256];
     for algorithm in algorithms {
         let (certificate, key) = self_signed(algorithm, &["localhost"]);
         let pair = Pair::new(&certificate.pem(), &key.serialize_pem());
@@ -339,8 +341,18 @@ fn a_file_that_is_not_what_it_should_be_is_refused_by_its_name_and_with_advice()
         (certificate.clone(), format!("{key}{key}"), "server.key", "has 2 private keys"),
         (certificate.clone(), other_key.serialize_pem(), "server.pem", "does not belong to the key in"),
         (format!("{}{certificate}", other.pem()), key.clone(), "server.pem", "must be first"),
-        (certificate.clone(), "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n".into(), "server.key", "cannot be used"),
-        ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".into(), key.clone(), "server.pem", "cannot be parsed"),
+        (
+            certificate.clone(),
+            "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n".into(),
+            "server.key",
+            "cannot be used",
+        ),
+        (
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".into(),
+            key.clone(),
+            "server.pem",
+            "cannot be parsed",
+        ),
     ];
     for (certificate, key, file, reason) in cases {
         let pair = Pair::new(&certificate, &key);
@@ -375,7 +387,19 @@ fn a_short_rsa_key_is_refused() {
     let folder = tempfile::tempdir().expect("folder");
     let file = |name: &str| folder.path().join(name).to_str().expect("path").to_owned();
     let (key, certificate) = (file("k"), file("c"));
-    openssl(&["req", "-x509", "-newkey", "rsa:1024", "-nodes", "-subj", "/CN=x", "-keyout", &key, "-out", &certificate]);
+    openssl(&[
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:1024",
+        "-nodes",
+        "-subj",
+        "/CN=x",
+        "-keyout",
+        &key,
+        "-out",
+        &certificate,
+    ]);
     let read = |file: &str| fs::read_to_string(file).expect("PEM");
     let fault = Pair::new(&read(&certificate), &read(&key)).fault();
     assert!(fault.contains("server.pem: has an RSA key of 1024 bits"), "{fault}");
@@ -396,7 +420,9 @@ fn a_certificate_is_refused_before_its_first_and_after_its_last_second() {
     };
     let (first, last) = (1_767_225_600, 1_769_904_000);
     assert_eq!((at(first), at(last)), (Ok(31), Ok(0)));
-    assert!(at(first - 1).is_err_and(|fault| fault.contains("server.pem: is not valid before") && fault.contains("clock")));
+    assert!(
+        at(first - 1).is_err_and(|fault| fault.contains("server.pem: is not valid before") && fault.contains("clock"))
+    );
     assert!(at(last + 1).is_err_and(|fault| fault.contains("server.pem: has expired") && fault.contains("renew")));
 }
 

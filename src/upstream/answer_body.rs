@@ -41,7 +41,13 @@ pub(crate) struct AnswerBody {
 
 impl AnswerBody {
     /// The body of an answer that came over `link`. `patience` is the longest pause between two pieces.
-    pub(crate) fn new(incoming: Incoming, link: Box<Link>, pool: Rc<Pool>, deadlines: &Deadlines, patience: Duration) -> Self {
+    pub(crate) fn new(
+        incoming: Incoming,
+        link: Box<Link>,
+        pool: Rc<Pool>,
+        deadlines: &Deadlines,
+        patience: Duration,
+    ) -> Self {
         Self { incoming, link: Some(link), pool, deadlines: deadlines.clone(), patience, deadline: None, first: None }
     }
 

@@ -71,7 +71,10 @@ impl Link {
     }
 
     /// Sends a request and waits for the head of its answer.
-    pub(crate) async fn exchange(&mut self, request: Request<RequestBody>) -> Result<Response<Incoming>, ExchangeFault> {
+    pub(crate) async fn exchange(
+        &mut self,
+        request: Request<RequestBody>,
+    ) -> Result<Response<Incoming>, ExchangeFault> {
         let before = self.received.get();
         let mut answer = pin!(self.sender.try_send_request(request));
         let (connection, ended, received) = (&mut self.connection, &mut self.ended, &self.received);
@@ -133,11 +136,8 @@ impl Link {
 /// What a server's `Keep-Alive: timeout=5` leaves: a second less, since the request has to get there in time.
 fn keep_alive(fields: &HeaderMap) -> Option<Duration> {
     let value = fields.get(KEEP_ALIVE)?.to_str().ok()?;
-    let seconds: u64 = value
-        .split(',')
-        .find_map(|parameter| parameter.trim().strip_prefix("timeout="))?
-        .parse()
-        .ok()?;
+    let seconds: u64 =
+        value.split(',').find_map(|parameter| parameter.trim().strip_prefix("timeout="))?.parse().ok()?;
     Some(Duration::from_secs(seconds).saturating_sub(Duration::from_secs(1)))
 }
 

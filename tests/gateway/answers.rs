@@ -57,7 +57,9 @@ async fn a_person_gets_a_page_and_a_machine_gets_json() {
     assert!(page.field("content-security-policy").is_some());
     let json = gateway.request("GET", "/planner/action/run", browser, "").await;
     assert_eq!(json.json()["severityCode"], 4000, "monday's servers get JSON whatever they accept");
-    for (accept, html) in [(browser, true), ("Accept: application/json\r\n", false), ("Accept: */*\r\n", false), ("", false)] {
+    for (accept, html) in
+        [(browser, true), ("Accept: application/json\r\n", false), ("Accept: */*\r\n", false), ("", false)]
+    {
         let answer = gateway.request("GET", "/nowhere", accept, "").await;
         assert_eq!(answer.status, 404);
         assert_eq!(is_html(&answer), html, "{accept}: {:?}", answer.fields);
@@ -70,7 +72,11 @@ async fn every_answer_has_a_length_and_names_no_software() {
     let gateway = Gateway::start(&Setup::standard(&backend.address));
     let mut client = H2::connect(&gateway).await;
     for (method, target, status) in [
-        ("GET", "/nowhere", 404), ("TRACE", "/planner/public/x", 405), ("GET", "/planner/action/run", 401), ("GET", "/planner/public/../x", 400), ("GET", "/planner/public//x", 400),
+        ("GET", "/nowhere", 404),
+        ("TRACE", "/planner/public/x", 405),
+        ("GET", "/planner/action/run", 401),
+        ("GET", "/planner/public/../x", 400),
+        ("GET", "/planner/public//x", 400),
     ] {
         let answer = gateway.request(method, target, "", "").await;
         assert!(answer.status == status || method == "TRACE", "{target}: {}", answer.status);

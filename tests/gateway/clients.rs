@@ -28,9 +28,20 @@ async fn curl_over_http1_and_http2() {
     let body = vec![b'x'; 3_000_000];
     std::fs::write(&file, &body).unwrap();
     for version in ["--http1.1", "--http2", "--http1.0"] {
-        for (data, wanted) in [(vec!["--data-binary".to_owned(), "{\"a\":1}".into()], b"{\"a\":1}".to_vec()), (vec!["-T".into(), file.display().to_string()], body.clone())] {
+        for (data, wanted) in [
+            (vec!["--data-binary".to_owned(), "{\"a\":1}".into()], b"{\"a\":1}".to_vec()),
+            (vec!["-T".into(), file.display().to_string()], body.clone()),
+        ] {
             let mut command = peers::curl(&gateway);
-            command.args(alpn(version)).args([version, "-X", "POST", "-w", "\n%{http_version} %{http_code}", "-H", &format!("Authorization: {}", kind("action").token())]);
+            command.args(alpn(version)).args([
+                version,
+                "-X",
+                "POST",
+                "-w",
+                "\n%{http_version} %{http_code}",
+                "-H",
+                &format!("Authorization: {}", kind("action").token()),
+            ]);
             command.args(data).arg(format!("https://gw.test:{}/planner/action/run", gateway.address.port()));
             let text = String::from_utf8(peers::output(command).await.stdout).unwrap();
             let (json, versions) = text.rsplit_once('\n').unwrap();
@@ -40,7 +51,10 @@ async fn curl_over_http1_and_http2() {
             assert_eq!(json["sha256"], sha256(&wanted), "{version}");
         }
         let mut command = peers::curl(&gateway);
-        command.args(alpn(version)).args([version, "-I", "-w", "%{http_code}"]).arg(format!("https://gw.test:{}/planner/public/x", gateway.address.port()));
+        command
+            .args(alpn(version))
+            .args([version, "-I", "-w", "%{http_code}"])
+            .arg(format!("https://gw.test:{}/planner/public/x", gateway.address.port()));
         assert!(String::from_utf8(peers::output(command).await.stdout).unwrap().ends_with("200"), "HEAD {version}");
     }
 }
@@ -66,7 +80,9 @@ async fn nodes_fetch() {
 async fn pythons_httpx_over_http2() {
     let (_peer, gateway) = standard();
     let token = kind("view").token();
-    let mut wanted = vec![json!({ "url": gateway.url("/planner/view/run"), "method": "POST", "headers": { "Authorization": format!("Bearer {token}") }, "body": "x".repeat(90_000) })];
+    let mut wanted = vec![
+        json!({ "url": gateway.url("/planner/view/run"), "method": "POST", "headers": { "Authorization": format!("Bearer {token}") }, "body": "x".repeat(90_000) }),
+    ];
     for _ in 0..20 {
         wanted.push(json!({ "url": gateway.url("/planner/view/run") }));
     }

@@ -96,7 +96,18 @@ fn check_names_every_mistake_at_once_with_its_place() {
 #[test]
 fn r19_a_file_that_is_no_toml_is_refused_without_a_panic() {
     let folder = tempfile::tempdir().unwrap();
-    for text in ["", "x", "[server", "[server]\nlisten = ", "\u{feff}", "a = 1\na = 2", "[server]\nlisten = 5", "[[server]]", "\0", "[routes]\n"] {
+    for text in [
+        "",
+        "x",
+        "[server",
+        "[server]\nlisten = ",
+        "\u{feff}",
+        "a = 1\na = 2",
+        "[server]\nlisten = 5",
+        "[[server]]",
+        "\0",
+        "[routes]\n",
+    ] {
         std::fs::write(folder.path().join("gateway.toml"), text).unwrap();
         let output = run(&["check"], folder.path());
         assert_eq!(output.status.code(), Some(1), "{text:?}: {}", words(&output));
@@ -123,7 +134,8 @@ fn the_configuration_is_found_where_it_is_said() {
     let folder = folder_with(&Setup::standard("http://127.0.0.1:3000"));
     let file = folder.path().join("gateway.toml");
     let elsewhere = tempfile::tempdir().unwrap();
-    let by_environment = binary().arg("check").env("MONDAY_GATEWAY_CONFIG", &file).current_dir(elsewhere.path()).output().unwrap();
+    let by_environment =
+        binary().arg("check").env("MONDAY_GATEWAY_CONFIG", &file).current_dir(elsewhere.path()).output().unwrap();
     assert!(by_environment.status.success(), "{}", words(&by_environment));
     assert!(!run(&["check"], elsewhere.path()).status.success());
 }
@@ -137,7 +149,9 @@ async fn a_minted_token_is_accepted_and_explained() {
         let output = run(&["token", "--app", "planner", "--kind", kind], folder);
         assert!(output.status.success(), "{kind}: {}", words(&output));
         let token = String::from_utf8(output.stdout).unwrap().trim().to_owned();
-        let answer = gateway.request("POST", &format!("/planner/{kind}/run"), &format!("Authorization: {token}\r\n"), "{}").await;
+        let answer = gateway
+            .request("POST", &format!("/planner/{kind}/run"), &format!("Authorization: {token}\r\n"), "{}")
+            .await;
         assert_eq!(answer.status, 200, "{kind}: {}", answer.text());
     }
 }
@@ -147,14 +161,16 @@ async fn the_development_certificate_is_one_that_curl_accepts() {
     let folder = tempfile::tempdir().unwrap();
     let output = run(&["cert"], folder.path());
     assert!(output.status.success(), "{}", words(&output));
-    let pems: Vec<_> = std::fs::read_dir(folder.path().join("certs")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let pems: Vec<_> =
+        std::fs::read_dir(folder.path().join("certs")).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert!(pems.len() >= 2, "{pems:?}");
     for key in pems.iter().filter(|path| path.extension().is_some_and(|e| e == "key")) {
         use std::os::unix::fs::PermissionsExt as _;
         assert_eq!(std::fs::metadata(key).unwrap().permissions().mode() & 0o077, 0, "{key:?}");
     }
     let backend = Backend::echo();
-    let setup = Setup::standard(&backend.address).only_tls("certificate = \"certs/server.pem\"\nprivate_key = \"certs/server.key\"");
+    let setup = Setup::standard(&backend.address)
+        .only_tls("certificate = \"certs/server.pem\"\nprivate_key = \"certs/server.key\"");
     let gateway = Gateway::start_in(folder, Authority::new(), &setup);
     let trusted = gateway.folder.path().join("certs/ca.pem");
     let trusted = if trusted.exists() { trusted } else { gateway.folder.path().join("certs/server.pem") };
@@ -169,7 +185,20 @@ fn the_demo_needs_nothing_and_ends_well() {
     let output = run(&["demo", "--once"], folder.path());
     let all = words(&output);
     assert!(output.status.success(), "{all}");
-    for part in ["action", "subscribe", "unsubscribe", "remote-options", "field-definitions", "board-webhook", "app-lifecycle", "view", "authorization", "forged", "expired", "401"] {
+    for part in [
+        "action",
+        "subscribe",
+        "unsubscribe",
+        "remote-options",
+        "field-definitions",
+        "board-webhook",
+        "app-lifecycle",
+        "view",
+        "authorization",
+        "forged",
+        "expired",
+        "401",
+    ] {
         assert!(all.contains(part), "{part}: {all}");
     }
     assert!(!all.contains("panicked"), "{all}");

@@ -2,15 +2,21 @@
 
 use std::time::{Duration, Instant};
 
+use crate::support::SOON;
 use crate::support::backend::{Backend, Step};
 use crate::support::frames::{self, END_STREAM, Frames};
 use crate::support::gateway::Gateway;
 use crate::support::raw;
 use crate::support::setup::Setup;
-use crate::support::SOON;
 
 fn slow() -> Backend {
-    Backend::scripted(|seen| if seen.target.ends_with("/slow") { vec![Step::ReadBody, Step::AwaitRelease, Step::Echo] } else { vec![Step::Echo] })
+    Backend::scripted(|seen| {
+        if seen.target.ends_with("/slow") {
+            vec![Step::ReadBody, Step::AwaitRelease, Step::Echo]
+        } else {
+            vec![Step::Echo]
+        }
+    })
 }
 
 async fn readiness_goes(gateway: &Gateway) {
@@ -46,7 +52,12 @@ async fn what_is_in_flight_finishes_over_both_protocols() {
     let mut busy = gateway.connect().await;
     busy.send(&raw::request("POST", "/planner/public/slow", "", "body")).await;
     let mut streams = Frames::connect(&gateway).await;
-    let fields: [(&[u8], &[u8]); 4] = [(b":method", b"GET"), (b":scheme", b"https"), (b":path", b"/planner/public/slow"), (b":authority", b"gw.test")];
+    let fields: [(&[u8], &[u8]); 4] = [
+        (b":method", b"GET"),
+        (b":scheme", b"https"),
+        (b":path", b"/planner/public/slow"),
+        (b":authority", b"gw.test"),
+    ];
     streams.send(&frames::headers(1, &fields, END_STREAM)).await;
     backend.when_seen(3).await;
     gateway.signal("TERM");

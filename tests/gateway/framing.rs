@@ -22,23 +22,89 @@ fn head(lines: &str) -> String {
 fn ambiguous() -> Vec<String> {
     let mut all = Vec::new();
     // 19, 20: both lengths, and any Transfer-Encoding but one `chunked`.
-    for te in ["Transfer-Encoding: chunked\r\nContent-Length: 5", "Content-Length: 5\r\nTransfer-Encoding: chunked", "Transfer-Encoding: chunked\r\nContent-Length: x", "Transfer-Encoding: chunked\r\nContent-Length: 0"] {
+    for te in [
+        "Transfer-Encoding: chunked\r\nContent-Length: 5",
+        "Content-Length: 5\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: chunked\r\nContent-Length: x",
+        "Transfer-Encoding: chunked\r\nContent-Length: 0",
+    ] {
         all.push(head(&format!("{te}\r\n")));
     }
     for te in [
-        ",chunked", "chunked,", ", chunked", "gzip, chunked", "chunked, chunked", "chunked, identity", "identity, chunked", "identity", "gzip", "x", "", " ", "chunked;q=1",
-        "chunked x", "xchunked", "chunke", "\"chunked\"", "'chunked'", "[chunked]", "chunked\u{b}", "\u{b}chunked", "chunked\0", "chunked\u{a0}", "chunked, gzip", "cow, chunked",
-        "chunked\r\nTransfer-Encoding: identity", "identity\r\nTransfer-Encoding: chunked", "chunked\r\nTransfer-Encoding: chunked", "\r\n chunked", "chunked\r\n ", "gzip\r\nTransfer-Encoding: chunked",
+        ",chunked",
+        "chunked,",
+        ", chunked",
+        "gzip, chunked",
+        "chunked, chunked",
+        "chunked, identity",
+        "identity, chunked",
+        "identity",
+        "gzip",
+        "x",
+        "",
+        " ",
+        "chunked;q=1",
+        "chunked x",
+        "xchunked",
+        "chunke",
+        "\"chunked\"",
+        "'chunked'",
+        "[chunked]",
+        "chunked\u{b}",
+        "\u{b}chunked",
+        "chunked\0",
+        "chunked\u{a0}",
+        "chunked, gzip",
+        "cow, chunked",
+        "chunked\r\nTransfer-Encoding: identity",
+        "identity\r\nTransfer-Encoding: chunked",
+        "chunked\r\nTransfer-Encoding: chunked",
+        "\r\n chunked",
+        "chunked\r\n ",
+        "gzip\r\nTransfer-Encoding: chunked",
     ] {
         all.push(head(&format!("Transfer-Encoding: {te}\r\n")));
     }
-    for name in ["Transfer-Encoding ", "Transfer-Encoding\t", " Transfer-Encoding", "Transfer-Encoding\u{b}", "Transfer-Encoding\0"] {
+    for name in [
+        "Transfer-Encoding ",
+        "Transfer-Encoding\t",
+        " Transfer-Encoding",
+        "Transfer-Encoding\u{b}",
+        "Transfer-Encoding\0",
+    ] {
         all.push(head(&format!("{name}: chunked\r\nContent-Length: 5\r\n")));
     }
     // 21: Content-Length is digits, once.
     for cl in [
-        "", " ", "+5", "-5", "5, 5", "5,6", "5 5", "5;", "0x5", "5.0", "5e0", "\"5\"", "5a", "a5", "\u{663}", "99999999999999999999", "18446744073709551616", "5\r\nContent-Length: 5", "5\r\nContent-Length: 6",
-        "5\r\ncontent-length: 5", "5\u{b}", "\u{b}5", "5\0", "5\u{a0}", "1_0", "5,", ",5", "\r\n 5", "5\r\n 6",
+        "",
+        " ",
+        "+5",
+        "-5",
+        "5, 5",
+        "5,6",
+        "5 5",
+        "5;",
+        "0x5",
+        "5.0",
+        "5e0",
+        "\"5\"",
+        "5a",
+        "a5",
+        "\u{663}",
+        "99999999999999999999",
+        "18446744073709551616",
+        "5\r\nContent-Length: 5",
+        "5\r\nContent-Length: 6",
+        "5\r\ncontent-length: 5",
+        "5\u{b}",
+        "\u{b}5",
+        "5\0",
+        "5\u{a0}",
+        "1_0",
+        "5,",
+        ",5",
+        "\r\n 5",
+        "5\r\n 6",
     ] {
         all.push(head(&format!("Content-Length: {cl}\r\n")));
     }
@@ -47,8 +113,28 @@ fn ambiguous() -> Vec<String> {
     }
     // 22: bare CR and LF, NUL, folding, names that are none.
     for line in [
-        "X-A: b\rc", "X-A: b\nc", "X-A: b\nContent-Length: 5", "X-A: b\0c", "X-A: b\r\n c", "X-A: b\r\n\tc", " X-A: b", "X-A : b", "X-A\t: b", ": b", "X-A", "X A: b", "X-A\u{e9}: b", "X-A: \u{1}", "X-A: \u{7f}", "X(A): b",
-        "X-A: b\r\r", "\r", "X-A: b\n", "=: b", "X-A;: b", "X\0A: b",
+        "X-A: b\rc",
+        "X-A: b\nc",
+        "X-A: b\nContent-Length: 5",
+        "X-A: b\0c",
+        "X-A: b\r\n c",
+        "X-A: b\r\n\tc",
+        " X-A: b",
+        "X-A : b",
+        "X-A\t: b",
+        ": b",
+        "X-A",
+        "X A: b",
+        "X-A\u{e9}: b",
+        "X-A: \u{1}",
+        "X-A: \u{7f}",
+        "X(A): b",
+        "X-A: b\r\r",
+        "\r",
+        "X-A: b\n",
+        "=: b",
+        "X-A;: b",
+        "X\0A: b",
     ] {
         all.push(head(&format!("{line}\r\n")));
     }
@@ -94,9 +180,29 @@ async fn malformed_chunks_never_make_another_request() {
     let gateway = Gateway::start(&Setup::standard(&backend.address));
     let long = format!("5;{}\r\nhello\r\n0\r\n\r\n", "x".repeat(20_000));
     let bodies = [
-        "5\nhello\r\n0\r\n\r\n", "5\r\nhello\n0\r\n\r\n", "5\r\nhello0\r\n\r\n", "5 \r\nhello\r\n0\r\n\r\n", " 5\r\nhello\r\n0\r\n\r\n", "0x5\r\nhello\r\n0\r\n\r\n", "+5\r\nhello\r\n0\r\n\r\n", "-5\r\nhello\r\n0\r\n\r\n",
-        "5_0\r\nhello\r\n0\r\n\r\n", "g\r\nhello\r\n0\r\n\r\n", "\r\nhello\r\n0\r\n\r\n", "FFFFFFFFFFFFFFFFF\r\nhello\r\n0\r\n\r\n", "10000000000000005\r\nhello\r\n0\r\n\r\n", "5;a=\"\n\"\r\nhello\r\n0\r\n\r\n", "5;a\rb\r\nhello\r\n0\r\n\r\n",
-        "5\r\nhello\r\n0\r\n X: y\r\n\r\n", "5\r\nhello\r\n0\r\nX\r\n\r\n", "5\r\nhello\r\n0\r\nX : y\r\n\r\n", "5\r\nhello\r\n0\n\n", "5;\0\r\nhello\r\n0\r\n\r\n", "4\r\nhello\r\n0\r\n\r\n", "6\r\nhello\r\n0\r\n\r\n", &long,
+        "5\nhello\r\n0\r\n\r\n",
+        "5\r\nhello\n0\r\n\r\n",
+        "5\r\nhello0\r\n\r\n",
+        "5 \r\nhello\r\n0\r\n\r\n",
+        " 5\r\nhello\r\n0\r\n\r\n",
+        "0x5\r\nhello\r\n0\r\n\r\n",
+        "+5\r\nhello\r\n0\r\n\r\n",
+        "-5\r\nhello\r\n0\r\n\r\n",
+        "5_0\r\nhello\r\n0\r\n\r\n",
+        "g\r\nhello\r\n0\r\n\r\n",
+        "\r\nhello\r\n0\r\n\r\n",
+        "FFFFFFFFFFFFFFFFF\r\nhello\r\n0\r\n\r\n",
+        "10000000000000005\r\nhello\r\n0\r\n\r\n",
+        "5;a=\"\n\"\r\nhello\r\n0\r\n\r\n",
+        "5;a\rb\r\nhello\r\n0\r\n\r\n",
+        "5\r\nhello\r\n0\r\n X: y\r\n\r\n",
+        "5\r\nhello\r\n0\r\nX\r\n\r\n",
+        "5\r\nhello\r\n0\r\nX : y\r\n\r\n",
+        "5\r\nhello\r\n0\n\n",
+        "5;\0\r\nhello\r\n0\r\n\r\n",
+        "4\r\nhello\r\n0\r\n\r\n",
+        "6\r\nhello\r\n0\r\n\r\n",
+        &long,
     ];
     let mut wrong = Vec::new();
     for body in bodies {
@@ -109,7 +215,8 @@ async fn malformed_chunks_never_make_another_request() {
             wrong.push(format!("{body:.60?} -> {statuses:?}"));
         }
     }
-    let smuggled: Vec<String> = backend.seen().iter().filter(|seen| seen.target.contains("smuggled")).map(|seen| seen.target.clone()).collect();
+    let smuggled: Vec<String> =
+        backend.seen().iter().filter(|seen| seen.target.contains("smuggled")).map(|seen| seen.target.clone()).collect();
     assert!(smuggled.is_empty() && wrong.is_empty(), "{smuggled:?}\n{}", wrong.join("\n"));
     assert!(backend.seen().iter().all(|seen| !seen.complete), "a body that never ended well was ended for the backend");
     println!("cases: {} (checklist 24)", bodies.len());
@@ -123,21 +230,39 @@ async fn s1_what_follows_a_refused_request_is_never_interpreted() {
     let forged = sign(&kind("action").claims(), STRANGER);
     let mut cases = 0;
     for token in [String::new(), format!("Authorization: {forged}\r\n")] {
-        for target in ["/planner/action/run", "/planner/view/run", "/planner/board-webhook/run", "/planner/authorization/run", "/nowhere"] {
+        for target in [
+            "/planner/action/run",
+            "/planner/view/run",
+            "/planner/board-webhook/run",
+            "/planner/authorization/run",
+            "/nowhere",
+        ] {
             for body in [SMUGGLED.to_owned(), format!("{SMUGGLED}{}", "x".repeat(40_000)), SMUGGLED.repeat(3000)] {
                 let announced = [
-                    format!("Content-Length: {}\r\n", body.len()), format!("Content-Length: {}\r\n", body.len() + 10), "Content-Length: 100000000\r\n".into(),
-                    "Transfer-Encoding: chunked\r\n".into(), "Expect: 100-continue\r\nContent-Length: 100000\r\n".into(),
+                    format!("Content-Length: {}\r\n", body.len()),
+                    format!("Content-Length: {}\r\n", body.len() + 10),
+                    "Content-Length: 100000000\r\n".into(),
+                    "Transfer-Encoding: chunked\r\n".into(),
+                    "Expect: 100-continue\r\nContent-Length: 100000\r\n".into(),
                 ];
                 for lines in announced {
                     let mut connection = gateway.connect().await;
-                    let sent = if lines.contains("chunked") { format!("{:x}\r\n{body}\r\n", body.len()) } else { body.clone() };
-                    connection.send(format!("POST {target} HTTP/1.1\r\nHost: gw.test\r\n{token}{lines}\r\n{sent}").as_bytes()).await;
+                    let sent = if lines.contains("chunked") {
+                        format!("{:x}\r\n{body}\r\n", body.len())
+                    } else {
+                        body.clone()
+                    };
+                    connection
+                        .send(format!("POST {target} HTTP/1.1\r\nHost: gw.test\r\n{token}{lines}\r\n{sent}").as_bytes())
+                        .await;
                     connection.finish_sending().await;
                     let answers = connection.answers_to_the_end().await;
                     let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
                     assert!(statuses.len() <= 1, "{target} {lines:?}: {statuses:?}");
-                    assert!(statuses.iter().all(|status| matches!(status, 400 | 401 | 404 | 413)), "{target} {lines:?}: {statuses:?}");
+                    assert!(
+                        statuses.iter().all(|status| matches!(status, 400 | 401 | 404 | 413)),
+                        "{target} {lines:?}: {statuses:?}"
+                    );
                     cases += 1;
                 }
             }
@@ -171,12 +296,22 @@ async fn s2_an_upgrade_that_the_backend_does_not_accept_carries_nothing() {
         let backend = Backend::answering(bytes);
         let gateway = Gateway::start(&Setup::standard(&backend.address));
         for lines in [
-            websocket, "Connection: Upgrade\r\nUpgrade: foo\r\n", "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n", "Upgrade: websocket\r\n",
-            "Connection: Upgrade\r\n", "Connection: Upgrade\r\nUpgrade: TLS/1.0\r\n", "Connection: Upgrade\r\nUpgrade: websocket, h2c\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
+            websocket,
+            "Connection: Upgrade\r\nUpgrade: foo\r\n",
+            "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n",
+            "Upgrade: websocket\r\n",
+            "Connection: Upgrade\r\n",
+            "Connection: Upgrade\r\nUpgrade: TLS/1.0\r\n",
+            "Connection: Upgrade\r\nUpgrade: websocket, h2c\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
         ] {
             let before = backend.count();
             let mut connection = gateway.connect().await;
-            connection.send(format!("GET /planner/public/up HTTP/1.1\r\nHost: gw.test\r\n{lines}\r\nSMUGGLED BYTES\r\n\r\n").as_bytes()).await;
+            connection
+                .send(
+                    format!("GET /planner/public/up HTTP/1.1\r\nHost: gw.test\r\n{lines}\r\nSMUGGLED BYTES\r\n\r\n")
+                        .as_bytes(),
+                )
+                .await;
             connection.finish_sending().await;
             connection.answers_to_the_end().await;
             for seen in backend.seen().iter().skip(before) {
@@ -194,21 +329,45 @@ async fn s2_an_upgrade_that_the_backend_does_not_accept_carries_nothing() {
 
 /// A request of the corpus: what is sent after a marker request and before another.
 fn corpus() -> Vec<Vec<u8>> {
-    let mut all: Vec<Vec<u8>> = ambiguous().into_iter().map(|head| format!("{head}5\r\nhello\r\n0\r\n\r\n").into_bytes()).collect();
-    let post = |lines: &str, body: &str| format!("POST /planner/public/n HTTP/1.1\r\nHost: gw.test\r\n{lines}\r\n{body}").into_bytes();
+    let mut all: Vec<Vec<u8>> =
+        ambiguous().into_iter().map(|head| format!("{head}5\r\nhello\r\n0\r\n\r\n").into_bytes()).collect();
+    let post = |lines: &str, body: &str| {
+        format!("POST /planner/public/n HTTP/1.1\r\nHost: gw.test\r\n{lines}\r\n{body}").into_bytes()
+    };
     for (lines, body) in [
-        ("Content-Length: 5\r\n", "hello"), ("Content-Length: 0\r\n", ""), ("Content-Length: 05\r\n", "hello"), ("Content-Length:5\r\n", "hello"), ("Content-Length: \t5 \r\n", "hello"),
-        ("Transfer-Encoding: chunked\r\n", "5\r\nhello\r\n0\r\n\r\n"), ("Transfer-Encoding: Chunked\r\n", "5\r\nhello\r\n0\r\n\r\n"), ("Transfer-Encoding:chunked\r\n", "5\r\nhello\r\n0\r\n\r\n"), ("Transfer-Encoding: chunked\r\n", "0\r\n\r\n"),
-        ("Transfer-Encoding: chunked\r\n", "5;a=b\r\nhello\r\n0\r\n\r\n"), ("Transfer-Encoding: chunked\r\n", "0005\r\nhello\r\n000\r\n\r\n"), ("Transfer-Encoding: chunked\r\n", "5\r\nhello\r\n0\r\nX-T: 1\r\n\r\n"),
-        ("Transfer-Encoding: chunked\r\n", "2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n"), ("Expect: 100-continue\r\nContent-Length: 5\r\n", "hello"), ("Connection: keep-alive\r\nContent-Length: 5\r\n", "hello"), ("Content-Type: x\r\n", ""),
-        ("Content-Length: 44\r\n", "GET /planner/public/x HTTP/1.1\r\nHost: a\r\n\r\n\r\n"), ("Transfer-Encoding: chunked\r\n", "1e\r\n0\r\n\r\nGET /x HTTP/1.1\r\nA: b\r\n\r\n\r\n0\r\n\r\n"),
-        ("Transfer-Encoding: chunked\r\nConnection: Transfer-Encoding\r\n", "5\r\nhello\r\n0\r\n\r\n"), ("Content-Length: 5\r\nConnection: Content-Length\r\n", "hello"), ("TE: chunked\r\nContent-Length: 5\r\n", "hello"),
-        ("Content_Length: 99\r\nContent-Length: 5\r\n", "hello"), ("Transfer_Encoding: chunked\r\nContent-Length: 5\r\n", "hello"), ("Content.Length: 3\r\nContent-Length: 5\r\n", "hello"), ("X-Content-Length: 9\r\nContent-Length: 5\r\n", "hello"),
+        ("Content-Length: 5\r\n", "hello"),
+        ("Content-Length: 0\r\n", ""),
+        ("Content-Length: 05\r\n", "hello"),
+        ("Content-Length:5\r\n", "hello"),
+        ("Content-Length: \t5 \r\n", "hello"),
+        ("Transfer-Encoding: chunked\r\n", "5\r\nhello\r\n0\r\n\r\n"),
+        ("Transfer-Encoding: Chunked\r\n", "5\r\nhello\r\n0\r\n\r\n"),
+        ("Transfer-Encoding:chunked\r\n", "5\r\nhello\r\n0\r\n\r\n"),
+        ("Transfer-Encoding: chunked\r\n", "0\r\n\r\n"),
+        ("Transfer-Encoding: chunked\r\n", "5;a=b\r\nhello\r\n0\r\n\r\n"),
+        ("Transfer-Encoding: chunked\r\n", "0005\r\nhello\r\n000\r\n\r\n"),
+        ("Transfer-Encoding: chunked\r\n", "5\r\nhello\r\n0\r\nX-T: 1\r\n\r\n"),
+        ("Transfer-Encoding: chunked\r\n", "2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n"),
+        ("Expect: 100-continue\r\nContent-Length: 5\r\n", "hello"),
+        ("Connection: keep-alive\r\nContent-Length: 5\r\n", "hello"),
+        ("Content-Type: x\r\n", ""),
+        ("Content-Length: 44\r\n", "GET /planner/public/x HTTP/1.1\r\nHost: a\r\n\r\n\r\n"),
+        ("Transfer-Encoding: chunked\r\n", "1e\r\n0\r\n\r\nGET /x HTTP/1.1\r\nA: b\r\n\r\n\r\n0\r\n\r\n"),
+        ("Transfer-Encoding: chunked\r\nConnection: Transfer-Encoding\r\n", "5\r\nhello\r\n0\r\n\r\n"),
+        ("Content-Length: 5\r\nConnection: Content-Length\r\n", "hello"),
+        ("TE: chunked\r\nContent-Length: 5\r\n", "hello"),
+        ("Content_Length: 99\r\nContent-Length: 5\r\n", "hello"),
+        ("Transfer_Encoding: chunked\r\nContent-Length: 5\r\n", "hello"),
+        ("Content.Length: 3\r\nContent-Length: 5\r\n", "hello"),
+        ("X-Content-Length: 9\r\nContent-Length: 5\r\n", "hello"),
     ] {
         all.push(post(lines, body));
     }
     for method in ["GET", "HEAD", "DELETE", "OPTIONS", "PUT"] {
-        all.push(format!("{method} /planner/public/n HTTP/1.1\r\nHost: gw.test\r\nContent-Length: 5\r\n\r\nhello").into_bytes());
+        all.push(
+            format!("{method} /planner/public/n HTTP/1.1\r\nHost: gw.test\r\nContent-Length: 5\r\n\r\nhello")
+                .into_bytes(),
+        );
         all.push(format!("{method} /planner/public/n HTTP/1.1\r\nHost: gw.test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n").into_bytes());
         all.push(format!("\r\n{method} /planner/public/n HTTP/1.1\r\nHost: gw.test\r\n\r\n").into_bytes());
     }
@@ -226,7 +385,10 @@ async fn s3_against(peer: &Peer) {
         connection.patience = Duration::from_secs(5);
         let mut bytes = format!("GET /planner/public/before-{number} HTTP/1.1\r\nHost: gw.test\r\n\r\n").into_bytes();
         bytes.extend_from_slice(payload);
-        bytes.extend(format!("GET /planner/public/after-{number} HTTP/1.1\r\nHost: gw.test\r\nConnection: close\r\n\r\n").bytes());
+        bytes.extend(
+            format!("GET /planner/public/after-{number} HTTP/1.1\r\nHost: gw.test\r\nConnection: close\r\n\r\n")
+                .bytes(),
+        );
         connection.send(&bytes).await;
         connection.finish_sending().await;
         let everything = connection.rest(SOON).await;
@@ -239,7 +401,12 @@ async fn s3_against(peer: &Peer) {
         assert_eq!(new[0]["target"], format!("/planner/public/before-{number}"), "{payload:?}: {new:?}");
         for other in new.iter().skip(1) {
             let target = other["target"].as_str().unwrap();
-            assert!(target == "/planner/public/n" || target == format!("/planner/public/after-{number}") || target == "/planner/public/first", "{payload:?}: {target}");
+            assert!(
+                target == "/planner/public/n"
+                    || target == format!("/planner/public/after-{number}")
+                    || target == "/planner/public/first",
+                "{payload:?}: {target}"
+            );
         }
         wanted += new.len();
     }
@@ -282,28 +449,79 @@ async fn s3_hyper_sees_the_requests_that_the_gateway_answered() {
 async fn s4_requests_that_http1_could_misread_are_refused_over_http2() {
     let backend = Backend::echo();
     let gateway = Gateway::start(&Setup::standard(&backend.address));
-    let usual: [(&[u8], &[u8]); 4] = [(b":method", b"POST"), (b":scheme", b"https"), (b":path", b"/planner/public/x"), (b":authority", b"gw.test")];
-    let with = |more: &[(&'static [u8], &'static [u8])]| usual.iter().copied().chain(more.iter().copied()).collect::<Vec<_>>();
-    let replaced = |name: &'static [u8], value: &'static [u8]| usual.iter().copied().map(|pair| if pair.0 == name { (name, value) } else { pair }).collect::<Vec<_>>();
+    let usual: [(&[u8], &[u8]); 4] =
+        [(b":method", b"POST"), (b":scheme", b"https"), (b":path", b"/planner/public/x"), (b":authority", b"gw.test")];
+    let with =
+        |more: &[(&'static [u8], &'static [u8])]| usual.iter().copied().chain(more.iter().copied()).collect::<Vec<_>>();
+    let replaced = |name: &'static [u8], value: &'static [u8]| {
+        usual.iter().copied().map(|pair| if pair.0 == name { (name, value) } else { pair }).collect::<Vec<_>>()
+    };
     let without = |name: &'static [u8]| usual.iter().copied().filter(|pair| pair.0 != name).collect::<Vec<_>>();
     let lists: Vec<Vec<(&[u8], &[u8])>> = vec![
-        with(&[(b"transfer-encoding", b"chunked")]), with(&[(b"transfer-encoding", b"identity")]), with(&[(b"connection", b"close")]), with(&[(b"connection", b"upgrade"), (b"upgrade", b"websocket")]),
-        with(&[(b"keep-alive", b"1")]), with(&[(b"proxy-connection", b"x")]), with(&[(b"te", b"gzip")]), with(&[(b"content-length", b"+0")]), with(&[(b"content-length", b"")]), with(&[(b"content-length", b"0"), (b"content-length", b"1")]),
-        with(&[(b"content-length", b"x")]), with(&[(b"content-length", b"5")]), with(&[(b"x-a", b"b\r\nx-monday-user-id: 1")]), with(&[(b"x-a", b"b\nc")]), with(&[(b"x-a", b"b\0c")]), with(&[(b"x-a", b"b\rc")]),
-        with(&[(b"x-a\r\nx-b", b"c")]), with(&[(b"x-a: b", b"c")]), with(&[(b"x a", b"c")]), with(&[(b"X-Upper", b"c")]), with(&[(b"", b"c")]), with(&[(b":method", b"GET")]), with(&[(b":path", b"/planner/action/x")]),
-        with(&[(b":authority", b"evil.test")]), with(&[(b":scheme", b"http")]), with(&[(b":status", b"200")]), with(&[(b":unknown", b"x")]), with(&[(b"host", b"evil.test")]), with(&[(b"x-a", b"b"), (b":protocol", b"websocket")]),
-        replaced(b":path", b""), replaced(b":path", b"planner/public/x"), replaced(b":path", b"*"), replaced(b":path", b"/planner/public/x HTTP/1.1\r\nX: y"), replaced(b":path", b"/planner/public/x y"), replaced(b":path", b"/planner/public/\xff\n"),
-        replaced(b":method", b"GET /planner/public/smuggled HTTP/1.1\r\nHost: gw.test\r\n\r\nGET"), replaced(b":method", b""), replaced(b":method", b"G T"), replaced(b":method", b"CONNECT"), replaced(b":method", b"TRACE"),
-        replaced(b":authority", b"gw.test\r\nx: y"), replaced(b":scheme", b""), without(b":method"), without(b":scheme"), without(b":path"), without(b":authority"),
+        with(&[(b"transfer-encoding", b"chunked")]),
+        with(&[(b"transfer-encoding", b"identity")]),
+        with(&[(b"connection", b"close")]),
+        with(&[(b"connection", b"upgrade"), (b"upgrade", b"websocket")]),
+        with(&[(b"keep-alive", b"1")]),
+        with(&[(b"proxy-connection", b"x")]),
+        with(&[(b"te", b"gzip")]),
+        with(&[(b"content-length", b"+0")]),
+        with(&[(b"content-length", b"")]),
+        with(&[(b"content-length", b"0"), (b"content-length", b"1")]),
+        with(&[(b"content-length", b"x")]),
+        with(&[(b"content-length", b"5")]),
+        with(&[(b"x-a", b"b\r\nx-monday-user-id: 1")]),
+        with(&[(b"x-a", b"b\nc")]),
+        with(&[(b"x-a", b"b\0c")]),
+        with(&[(b"x-a", b"b\rc")]),
+        with(&[(b"x-a\r\nx-b", b"c")]),
+        with(&[(b"x-a: b", b"c")]),
+        with(&[(b"x a", b"c")]),
+        with(&[(b"X-Upper", b"c")]),
+        with(&[(b"", b"c")]),
+        with(&[(b":method", b"GET")]),
+        with(&[(b":path", b"/planner/action/x")]),
+        with(&[(b":authority", b"evil.test")]),
+        with(&[(b":scheme", b"http")]),
+        with(&[(b":status", b"200")]),
+        with(&[(b":unknown", b"x")]),
+        with(&[(b"host", b"evil.test")]),
+        with(&[(b"x-a", b"b"), (b":protocol", b"websocket")]),
+        replaced(b":path", b""),
+        replaced(b":path", b"planner/public/x"),
+        replaced(b":path", b"*"),
+        replaced(b":path", b"/planner/public/x HTTP/1.1\r\nX: y"),
+        replaced(b":path", b"/planner/public/x y"),
+        replaced(b":path", b"/planner/public/\xff\n"),
+        replaced(b":method", b"GET /planner/public/smuggled HTTP/1.1\r\nHost: gw.test\r\n\r\nGET"),
+        replaced(b":method", b""),
+        replaced(b":method", b"G T"),
+        replaced(b":method", b"CONNECT"),
+        replaced(b":method", b"TRACE"),
+        replaced(b":authority", b"gw.test\r\nx: y"),
+        replaced(b":scheme", b""),
+        without(b":method"),
+        without(b":scheme"),
+        without(b":path"),
+        without(b":authority"),
     ];
     for fields in &lists {
         let mut frames = Frames::connect(&gateway).await;
         frames.send(&headers(1, fields, END_STREAM)).await;
         let fate = frames.fate(1).await;
-        let words = fields.iter().map(|(n, v)| format!("{}={}", String::from_utf8_lossy(n), String::from_utf8_lossy(v))).collect::<Vec<_>>().join(" | ");
+        let words = fields
+            .iter()
+            .map(|(n, v)| format!("{}={}", String::from_utf8_lossy(n), String::from_utf8_lossy(v)))
+            .collect::<Vec<_>>()
+            .join(" | ");
         assert_ne!(fate.as_ref().map(indexed_status), Some(200), "{words:?}");
     }
-    assert_eq!(backend.count(), 0, "{:?}", backend.seen().iter().map(|seen| String::from_utf8_lossy(&seen.head).into_owned()).collect::<Vec<_>>());
+    assert_eq!(
+        backend.count(),
+        0,
+        "{:?}",
+        backend.seen().iter().map(|seen| String::from_utf8_lossy(&seen.head).into_owned()).collect::<Vec<_>>()
+    );
     println!("cases: {} (S4)", lists.len());
 }
 
@@ -313,8 +531,13 @@ async fn s4_a_length_that_is_not_the_datas_is_refused_and_the_backends_connectio
     let gateway = Gateway::start(&Setup::standard(&backend.address));
     for (length, data) in [("5", "hello, more than that"), ("50", "hello"), ("0", "x"), ("70000", "y")] {
         let mut frames = Frames::connect(&gateway).await;
-        let fields: [(&[u8], &[u8]); 5] =
-            [(b":method", b"POST"), (b":scheme", b"https"), (b":path", b"/planner/public/x"), (b":authority", b"gw.test"), (b"content-length", length.as_bytes())];
+        let fields: [(&[u8], &[u8]); 5] = [
+            (b":method", b"POST"),
+            (b":scheme", b"https"),
+            (b":path", b"/planner/public/x"),
+            (b":authority", b"gw.test"),
+            (b"content-length", length.as_bytes()),
+        ];
         frames.send(&headers(1, &fields, 0)).await;
         frames.send(&frame(DATA, END_STREAM, 1, data.as_bytes())).await;
         let fate = frames.fate(1).await;
@@ -331,8 +554,12 @@ async fn s4_a_stream_reset_in_its_body_leaves_no_connection_behind() {
     let gateway = Gateway::start(&Setup::standard(&backend.address));
     for length in [Some("200000"), None] {
         let mut frames = Frames::connect(&gateway).await;
-        let mut fields: Vec<(&[u8], &[u8])> =
-            vec![(b":method", b"POST"), (b":scheme", b"https"), (b":path", b"/planner/public/x"), (b":authority", b"gw.test")];
+        let mut fields: Vec<(&[u8], &[u8])> = vec![
+            (b":method", b"POST"),
+            (b":scheme", b"https"),
+            (b":path", b"/planner/public/x"),
+            (b":authority", b"gw.test"),
+        ];
         fields.extend(length.map(|length| (b"content-length".as_slice(), length.as_bytes())));
         let before = backend.count();
         frames.send(&headers(1, &fields, 0)).await;
@@ -356,7 +583,12 @@ async fn s4_cookie_crumbs_become_one_field() {
     let gateway = Gateway::start(&Setup::standard(&backend.address));
     let mut frames = Frames::connect(&gateway).await;
     let fields: [(&[u8], &[u8]); 6] = [
-        (b":method", b"GET"), (b":scheme", b"https"), (b":path", b"/planner/public/x"), (b":authority", b"gw.test"), (b"cookie", b"a=1"), (b"cookie", b"b=2"),
+        (b":method", b"GET"),
+        (b":scheme", b"https"),
+        (b":path", b"/planner/public/x"),
+        (b":authority", b"gw.test"),
+        (b"cookie", b"a=1"),
+        (b"cookie", b"b=2"),
     ];
     frames.send(&headers(1, &fields, END_STREAM)).await;
     frames.fate(1).await;
@@ -371,7 +603,12 @@ async fn an_early_answer_never_leaves_a_connection_with_a_half_read_body() {
     });
     let gateway = Gateway::start(&Setup::standard(&backend.address));
     let mut connection = gateway.connect().await;
-    connection.send(format!("POST /planner/public/big HTTP/1.1\r\nHost: gw.test\r\nContent-Length: 3000000\r\n\r\n{SMUGGLED}").as_bytes()).await;
+    connection
+        .send(
+            format!("POST /planner/public/big HTTP/1.1\r\nHost: gw.test\r\nContent-Length: 3000000\r\n\r\n{SMUGGLED}")
+                .as_bytes(),
+        )
+        .await;
     assert_eq!(connection.answer().await.text(), "early");
     connection.send(SMUGGLED.repeat(1000).as_bytes()).await;
     connection.finish_sending().await;
@@ -392,7 +629,10 @@ async fn pipelined_requests_are_answered_in_order() {
     let many = 50;
     let mut bytes = String::new();
     for number in 0..many {
-        bytes.push_str(&format!("POST /planner/public/{number} HTTP/1.1\r\nHost: gw.test\r\nContent-Length: {}\r\n\r\n{number}", number.to_string().len()));
+        bytes.push_str(&format!(
+            "POST /planner/public/{number} HTTP/1.1\r\nHost: gw.test\r\nContent-Length: {}\r\n\r\n{number}",
+            number.to_string().len()
+        ));
     }
     connection.send(bytes.as_bytes()).await;
     for number in 0..many {

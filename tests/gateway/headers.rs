@@ -15,18 +15,43 @@ use crate::support::setup::Setup;
 
 /// Every name that a backend may trust, also those that a route injects (`X-Tenant`, `X-Api-Key`).
 const TRUSTED: [&str; 27] = [
-    "X-Monday-App", "X-Monday-Kind", "X-Monday-Account-Id", "X-Monday-User-Id", "X-Monday-Api-Key", "X-Monday-Access-Token",
-    "X-Monday-Grants", "X-Monday-Back-To-Url", "X-Monday-Claims", "X-Monday-Is-Admin", "X-Monday-Is-Guest",
-    "X-Monday-Is-View-Only", "X-Monday-User-Kind", "X-Monday-Account-Slug", "X-Monday-App-Id", "X-Monday-Install-Id",
-    "X-Monday-Anything-Else", "X-Original-URL", "X-Rewrite-URL", "X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override",
-    "Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "X-Tenant",
+    "X-Monday-App",
+    "X-Monday-Kind",
+    "X-Monday-Account-Id",
+    "X-Monday-User-Id",
+    "X-Monday-Api-Key",
+    "X-Monday-Access-Token",
+    "X-Monday-Grants",
+    "X-Monday-Back-To-Url",
+    "X-Monday-Claims",
+    "X-Monday-Is-Admin",
+    "X-Monday-Is-Guest",
+    "X-Monday-Is-View-Only",
+    "X-Monday-User-Kind",
+    "X-Monday-Account-Slug",
+    "X-Monday-App-Id",
+    "X-Monday-Install-Id",
+    "X-Monday-Anything-Else",
+    "X-Original-URL",
+    "X-Rewrite-URL",
+    "X-HTTP-Method-Override",
+    "X-HTTP-Method",
+    "X-Method-Override",
+    "Forwarded",
+    "X-Forwarded-For",
+    "X-Forwarded-Host",
+    "X-Real-IP",
+    "X-Tenant",
 ];
 const EVIL: &str = "evil-client-value";
 
 /// A gateway whose `public` and `view` routes inject `X-Tenant`.
 fn setup(backend: &str) -> Setup {
     Setup::bare(backend)
-        .kind_route("view", "inject.headers = { \"X-Tenant\" = \"{account_id}\", \"X-Gone\" = \"{claims.dat.nothing}\" }")
+        .kind_route(
+            "view",
+            "inject.headers = { \"X-Tenant\" = \"{account_id}\", \"X-Gone\" = \"{claims.dat.nothing}\" }",
+        )
         .kind_route("action", "")
         .kind_route("public", "")
 }
@@ -53,8 +78,10 @@ fn spellings(name: &str) -> Vec<String> {
         all.push(format!("{odd}{name}"));
         all.push(name.replace('-', odd));
     }
-    let swapped: String =
-        name.char_indices().map(|(at, c)| if at % 2 == 0 { c.to_ascii_lowercase() } else { c.to_ascii_uppercase() }).collect();
+    let swapped: String = name
+        .char_indices()
+        .map(|(at, c)| if at % 2 == 0 { c.to_ascii_lowercase() } else { c.to_ascii_uppercase() })
+        .collect();
     all.push(swapped);
     all.sort();
     all.dedup();
@@ -161,11 +188,25 @@ async fn h1_names_that_are_no_names_never_reach_the_backend() {
     let mut cases = 0;
     for name in TRUSTED {
         for line in [
-            format!("{name} : {EVIL}"), format!("{name}\t: {EVIL}"), format!(" {name}: {EVIL}"), format!("\t{name}: {EVIL}"),
-            format!("{name}\u{85}: {EVIL}"), format!("{name}\u{a0}: {EVIL}"), format!("{name}\0: {EVIL}"), format!("{name}\u{b}: {EVIL}"),
-            format!("{name}\r: {EVIL}"), format!("{name}\n: {EVIL}"), format!("X-A: b\n{name}: {EVIL}"), format!("X-A: b\r{name}: {EVIL}"),
-            format!("X-A: b\r\n {name}: {EVIL}"), format!(": {EVIL}\r\n{name}: {EVIL}"), format!("{name};: {EVIL}"), format!("\"{name}\": {EVIL}"),
-            format!("{name}(x): {EVIL}"), format!("{}: {EVIL}", name.replace('-', "\u{2010}")), format!("{}: {EVIL}", name.replace('-', " ")),
+            format!("{name} : {EVIL}"),
+            format!("{name}\t: {EVIL}"),
+            format!(" {name}: {EVIL}"),
+            format!("\t{name}: {EVIL}"),
+            format!("{name}\u{85}: {EVIL}"),
+            format!("{name}\u{a0}: {EVIL}"),
+            format!("{name}\0: {EVIL}"),
+            format!("{name}\u{b}: {EVIL}"),
+            format!("{name}\r: {EVIL}"),
+            format!("{name}\n: {EVIL}"),
+            format!("X-A: b\n{name}: {EVIL}"),
+            format!("X-A: b\r{name}: {EVIL}"),
+            format!("X-A: b\r\n {name}: {EVIL}"),
+            format!(": {EVIL}\r\n{name}: {EVIL}"),
+            format!("{name};: {EVIL}"),
+            format!("\"{name}\": {EVIL}"),
+            format!("{name}(x): {EVIL}"),
+            format!("{}: {EVIL}", name.replace('-', "\u{2010}")),
+            format!("{}: {EVIL}", name.replace('-', " ")),
         ] {
             let lines = format!("{token}{line}\r\n");
             let mut connection = gateway.connect().await;
@@ -192,11 +233,25 @@ async fn h1_names_that_are_no_names_are_refused_over_http2() {
     let gateway = Gateway::start(&setup(&backend.address));
     let token = kind("view").token();
     let mut cases = 0;
-    for name in ["X-Monday-User-Id", "x-monday-user-id ", " x-monday-user-id", "x-monday-user-id:", "x-monday\r\nx-monday-user-id", "x-monday-user-id\0", "x-monday-user-id\u{85}", "", "x monday"] {
+    for name in [
+        "X-Monday-User-Id",
+        "x-monday-user-id ",
+        " x-monday-user-id",
+        "x-monday-user-id:",
+        "x-monday\r\nx-monday-user-id",
+        "x-monday-user-id\0",
+        "x-monday-user-id\u{85}",
+        "",
+        "x monday",
+    ] {
         let mut frames = Frames::connect(&gateway).await;
         let fields: [(&[u8], &[u8]); 6] = [
-            (b":method", b"GET"), (b":scheme", b"https"), (b":path", b"/planner/view/x"), (b":authority", b"gw.test"),
-            (b"authorization", token.as_bytes()), (name.as_bytes(), EVIL.as_bytes()),
+            (b":method", b"GET"),
+            (b":scheme", b"https"),
+            (b":path", b"/planner/view/x"),
+            (b":authority", b"gw.test"),
+            (b"authorization", token.as_bytes()),
+            (name.as_bytes(), EVIL.as_bytes()),
         ];
         frames.send(&headers(1, &fields, END_STREAM)).await;
         frames.fate(1).await;
@@ -229,7 +284,15 @@ async fn h2_a_clients_copy_is_gone_also_when_the_claim_is_absent() {
     });
     let line = format!("Authorization: {}\r\nX-Gone: {EVIL}\r\n{sent}", mint::sign(&claims, CLIENT));
     let answer = gateway.request("GET", "/planner/view/x", &line, "").await;
-    for name in ["x-monday-is-admin", "x-monday-is-guest", "x-monday-user-kind", "x-monday-account-slug", "x-monday-app-id", "x-monday-api-key", "x-gone"] {
+    for name in [
+        "x-monday-is-admin",
+        "x-monday-is-guest",
+        "x-monday-user-kind",
+        "x-monday-account-slug",
+        "x-monday-app-id",
+        "x-monday-api-key",
+        "x-gone",
+    ] {
         assert!(answer.echoed_values(name).is_empty(), "{name}: {:?}", answer.echoed_values(name));
     }
     assert_none_of_the_clients(&answer, "absent claims");
@@ -243,7 +306,12 @@ async fn h3_connection_cannot_name_a_trusted_header_away() {
     let token = kind("view").token();
     let mut cases = 0;
     for name in TRUSTED.iter().chain(&["X-Request-Id", "Authorization", "Host", "Content-Length"]) {
-        for connection in [format!("close, {name}"), format!("{}, keep-alive", name.to_lowercase()), name.to_uppercase(), format!("x\r\nConnection: {name}")] {
+        for connection in [
+            format!("close, {name}"),
+            format!("{}, keep-alive", name.to_lowercase()),
+            name.to_uppercase(),
+            format!("x\r\nConnection: {name}"),
+        ] {
             let line = format!("Authorization: {token}\r\nConnection: {connection}\r\n");
             let answer = gateway.request("POST", "/planner/view/x", &line, "12345").await;
             if answer.status == 400 {
@@ -302,8 +370,18 @@ async fn h3_trailers_carry_no_trusted_name_either_way() {
     assert_eq!(seen.body, b"abc");
     assert!(memchr::memmem::find(&backend.bytes(), EVIL.as_bytes()).is_none(), "{:?}", seen.trailers);
     assert!(seen.all("trailer").iter().all(|names| !names.to_lowercase().contains("x-monday")), "{:?}", seen.fields);
-    for line in ["Authorization: x", "Content-Length: 9", "Transfer-Encoding: chunked", "Host: evil.test", "Cookie: a", "X-Forwarded-For: 6.6.6.6"] {
-        let request = format!("POST /planner/public/x HTTP/1.1\r\nHost: gw.test\r\nTrailer: {}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n{line}\r\n\r\n", line.split(':').next().unwrap());
+    for line in [
+        "Authorization: x",
+        "Content-Length: 9",
+        "Transfer-Encoding: chunked",
+        "Host: evil.test",
+        "Cookie: a",
+        "X-Forwarded-For: 6.6.6.6",
+    ] {
+        let request = format!(
+            "POST /planner/public/x HTTP/1.1\r\nHost: gw.test\r\nTrailer: {}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n{line}\r\n\r\n",
+            line.split(':').next().unwrap()
+        );
         let status = gateway.ask(request).await.status;
         assert!(matches!(status, 200 | 400), "{line}: {status}");
         assert!(backend.last().trailers.is_empty(), "{line}: {:?}", backend.last().trailers);
@@ -321,7 +399,10 @@ async fn trusted_names_are_removed_from_the_backends_answer() {
     assert_eq!(answer.text(), "ok");
     assert_eq!(answer.field("x-fine"), Some("1"));
     for (name, value) in &answer.fields {
-        assert!(!folded(name).starts_with("x-monday") && folded(name) != "x-tenant" && name.to_lowercase() != "x-hop", "{name}: {value}");
+        assert!(
+            !folded(name).starts_with("x-monday") && folded(name) != "x-tenant" && name.to_lowercase() != "x-hop",
+            "{name}: {value}"
+        );
     }
 }
 
@@ -330,9 +411,41 @@ async fn h4_a_host_that_is_no_host_is_refused() {
     let backend = Backend::echo();
     let gateway = Gateway::start(&setup(&backend.address));
     let hosts = [
-        "gw.test;for=1.2.3.4", "gw.test\"", "gw.test,evil", "gw test", "gw.test\tx", "user@gw.test", "user:pw@gw.test", "gw.test/", "gw.test/x", "gw.test?x",
-        "gw.test#x", "gw.test:", "gw.test:x", "gw.test:99999", "gw.test:1:2", "[::1", "::1]", "[::1]x", "[gw.test]", "gw.test\u{0}", "gw.test\u{b}", "gw\\test", "", " ",
-        "gw..test", "gw.test%0d%0a", "%67w.test", "gw.test\u{e9}", "<gw.test>", "gw.test;", "gw_test|", "gw.test'", "-", "http://gw.test", "gw.test:443@evil.test",
+        "gw.test;for=1.2.3.4",
+        "gw.test\"",
+        "gw.test,evil",
+        "gw test",
+        "gw.test\tx",
+        "user@gw.test",
+        "user:pw@gw.test",
+        "gw.test/",
+        "gw.test/x",
+        "gw.test?x",
+        "gw.test#x",
+        "gw.test:",
+        "gw.test:x",
+        "gw.test:99999",
+        "gw.test:1:2",
+        "[::1",
+        "::1]",
+        "[::1]x",
+        "[gw.test]",
+        "gw.test\u{0}",
+        "gw.test\u{b}",
+        "gw\\test",
+        "",
+        " ",
+        "gw..test",
+        "gw.test%0d%0a",
+        "%67w.test",
+        "gw.test\u{e9}",
+        "<gw.test>",
+        "gw.test;",
+        "gw_test|",
+        "gw.test'",
+        "-",
+        "http://gw.test",
+        "gw.test:443@evil.test",
     ];
     let mut passed = Vec::new();
     for host in hosts {
@@ -347,8 +460,16 @@ async fn h4_a_host_that_is_no_host_is_refused() {
             }
         }
     }
-    assert!(passed.iter().all(|host| ["gw.test:", "gw..test", "-", "[gw.test]", "gw.test'", "%67w.test", "gw.test%0d%0a"].contains(host)), "{passed:?}");
-    for (host, lines) in [("gw.test", "Host: gw.test\r\n"), ("gw.test", "Host: evil.test\r\n"), ("gw.test", "host: gw.test\r\n")] {
+    assert!(
+        passed
+            .iter()
+            .all(|host| ["gw.test:", "gw..test", "-", "[gw.test]", "gw.test'", "%67w.test", "gw.test%0d%0a"]
+                .contains(host)),
+        "{passed:?}"
+    );
+    for (host, lines) in
+        [("gw.test", "Host: gw.test\r\n"), ("gw.test", "Host: evil.test\r\n"), ("gw.test", "host: gw.test\r\n")]
+    {
         let answer = gateway.ask(format!("GET /planner/public/x HTTP/1.1\r\nHost: {host}\r\n{lines}\r\n")).await;
         assert_eq!(answer.status, 400, "two hosts");
     }
@@ -363,8 +484,20 @@ async fn h4_an_authority_that_is_none_is_refused_over_http2() {
     let backend = Backend::echo();
     let gateway = Gateway::start(&setup(&backend.address));
     let hosts: [&[u8]; 14] = [
-        b"gw.test;for=1", b"gw.test\"", b"gw.test,evil", b"gw test", b"u@gw.test", b"gw.test/x", b"gw.test\r\nx: y", b"", b"gw.test#", b"gw.test?", b"[::1", b"gw.test:x",
-        b"gw\\test", b"gw.test\0",
+        b"gw.test;for=1",
+        b"gw.test\"",
+        b"gw.test,evil",
+        b"gw test",
+        b"u@gw.test",
+        b"gw.test/x",
+        b"gw.test\r\nx: y",
+        b"",
+        b"gw.test#",
+        b"gw.test?",
+        b"[::1",
+        b"gw.test:x",
+        b"gw\\test",
+        b"gw.test\0",
     ];
     for host in hosts {
         let mut frames = Frames::connect(&gateway).await;
@@ -374,8 +507,13 @@ async fn h4_an_authority_that_is_none_is_refused_over_http2() {
         frames.fate(1).await;
     }
     let mut frames = Frames::connect(&gateway).await;
-    let fields: [(&[u8], &[u8]); 5] =
-        [(b":method", b"GET"), (b":scheme", b"https"), (b":path", b"/planner/public/x"), (b":authority", b"gw.test"), (b"host", b"evil.test")];
+    let fields: [(&[u8], &[u8]); 5] = [
+        (b":method", b"GET"),
+        (b":scheme", b"https"),
+        (b":path", b"/planner/public/x"),
+        (b":authority", b"gw.test"),
+        (b"host", b"evil.test"),
+    ];
     frames.send(&headers(1, &fields, END_STREAM)).await;
     frames.fate(1).await;
     assert_eq!(backend.count(), 0, "{:?}", backend.seen());
@@ -389,7 +527,10 @@ fn assert_forwarded_parses(value: &str) {
             let (name, value) = pair.split_once('=').unwrap_or_else(|| panic!("{value}"));
             assert!(["for", "proto", "host", "by"].contains(&name), "{value}");
             let token = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
-            let quoted = value.len() >= 2 && value.starts_with('"') && value.ends_with('"') && !value[1..value.len() - 1].contains(['"', '\\']);
+            let quoted = value.len() >= 2
+                && value.starts_with('"')
+                && value.ends_with('"')
+                && !value[1..value.len() - 1].contains(['"', '\\']);
             assert!(token(value) || quoted, "{value}");
         }
     }
@@ -423,9 +564,15 @@ async fn h6_forwarded_fields_are_believed_of_trusted_peers_only() {
     let stranger = Gateway::start(&setup(&backend.address));
     assert_eq!(stranger.request("GET", "/planner/action/x", lines, "").await.status, 401);
     let nobody = Gateway::start(&setup(&backend.address).server("trusted_proxies = []"));
-    assert_eq!(nobody.request("GET", "/planner/public/x", lines, "").await.echoed_values("x-forwarded-for"), ["127.0.0.1"]);
+    assert_eq!(
+        nobody.request("GET", "/planner/public/x", lines, "").await.echoed_values("x-forwarded-for"),
+        ["127.0.0.1"]
+    );
     let other = Gateway::start(&setup(&backend.address).server("trusted_proxies = [\"10.0.0.0/8\"]"));
-    assert_eq!(other.request("GET", "/planner/public/x", lines, "").await.echoed_values("x-forwarded-for"), ["127.0.0.1"]);
+    assert_eq!(
+        other.request("GET", "/planner/public/x", lines, "").await.echoed_values("x-forwarded-for"),
+        ["127.0.0.1"]
+    );
 
     let trusted = Gateway::start(&setup(&backend.address).server("trusted_proxies = [\"127.0.0.0/8\"]").plain());
     assert_eq!(trusted.request("GET", "/planner/action/x", lines, "").await.status, 401);
@@ -444,9 +591,18 @@ async fn h7_no_method_agent_or_header_is_a_way_around_the_token() {
     let mut cases = 0;
     let methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "get", "GETX", "QUERY"];
     let lines = [
-        "", "User-Agent: kube-probe/1.30\r\n", "User-Agent: ELB-HealthChecker/2.0\r\n", "User-Agent: GoogleHC/1.0\r\n", "X-HTTP-Method-Override: GET\r\n",
-        "X-Forwarded-For: 127.0.0.1\r\n", "X-Original-URL: /planner/public/x\r\n", "Origin: https://gw.test\r\n", "X-Monday-User-Id: 1\r\nX-Monday-Account-Id: 1\r\n",
-        "Cookie: session=1\r\n", "Upgrade-Insecure-Requests: 1\r\n", "Access-Control-Request-Method: POST\r\nOrigin: https://x.test\r\n",
+        "",
+        "User-Agent: kube-probe/1.30\r\n",
+        "User-Agent: ELB-HealthChecker/2.0\r\n",
+        "User-Agent: GoogleHC/1.0\r\n",
+        "X-HTTP-Method-Override: GET\r\n",
+        "X-Forwarded-For: 127.0.0.1\r\n",
+        "X-Original-URL: /planner/public/x\r\n",
+        "Origin: https://gw.test\r\n",
+        "X-Monday-User-Id: 1\r\nX-Monday-Account-Id: 1\r\n",
+        "Cookie: session=1\r\n",
+        "Upgrade-Insecure-Requests: 1\r\n",
+        "Access-Control-Request-Method: POST\r\nOrigin: https://x.test\r\n",
     ];
     for kind in KINDS.iter().filter(|kind| kind.name != "public") {
         for method in methods {
@@ -457,7 +613,12 @@ async fn h7_no_method_agent_or_header_is_a_way_around_the_token() {
                 if method != "HEAD" {
                     connection.body_of(&mut answer).await;
                 }
-                assert!(matches!(answer.status, 400 | 401 | 405), "{method} {lines} at {}: {}", kind.name, answer.status);
+                assert!(
+                    matches!(answer.status, 400 | 401 | 405),
+                    "{method} {lines} at {}: {}",
+                    kind.name,
+                    answer.status
+                );
                 cases += 1;
                 if answer.field("connection") == Some("close") {
                     connection = gateway.connect().await;

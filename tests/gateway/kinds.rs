@@ -6,11 +6,13 @@ use crate::support::answer::Answer;
 use crate::support::backend::Backend;
 use crate::support::gateway::Gateway;
 use crate::support::http2::{self, H2};
-use crate::support::mint::{self, ACCOUNT, API_KEY, BACK_TO, CLIENT, KINDS, Kind, Place, RESIGN, SIGNING, STRANGER, USER, kind, verified_kinds};
+use crate::support::mint::{
+    self, ACCOUNT, API_KEY, BACK_TO, CLIENT, KINDS, Kind, Place, RESIGN, SIGNING, STRANGER, USER, kind, verified_kinds,
+};
 use crate::support::peers::{self, Peer};
 use crate::support::raw;
 use crate::support::setup::Setup;
-use crate::support::{sha256, within, SOON};
+use crate::support::{SOON, sha256, within};
 
 const BODY: &str = r#"{"payload":{"inputFields":{"boardId":1}},"runtimeMetadata":{"actionUuid":"3b0a"}}"#;
 
@@ -126,7 +128,13 @@ fn failing_tokens(kind: &Kind) -> Vec<(&'static str, Option<String>)> {
     expired["iat"] = json!(mint::now() - 420);
     let payload = kind.claims().to_string();
     let none = format!("{}.{}.", mint::encode(br#"{"alg":"none","typ":"JWT"}"#), mint::encode(payload.as_bytes()));
-    let other_secret = if kind.secrets.len() > 1 { mint::OTHER_SIGNING } else if secret == SIGNING { CLIENT } else { SIGNING };
+    let other_secret = if kind.secrets.len() > 1 {
+        mint::OTHER_SIGNING
+    } else if secret == SIGNING {
+        CLIENT
+    } else {
+        SIGNING
+    };
     let right = mint::sign(&kind.claims(), secret);
     let (body, signature) = right.rsplit_once('.').unwrap();
     let flipped = if signature.starts_with('A') { 'B' } else { 'A' };
@@ -196,9 +204,7 @@ async fn a_kinds_token_is_accepted_exactly_where_the_table_says() {
         for secret in [SIGNING, CLIENT, STRANGER] {
             for at in verified_kinds() {
                 let token = mint::sign(&from.claims(), secret);
-                let fits = at.secrets.contains(&secret)
-                    && at.back_to_url == from.back_to_url
-                    && (at.dat || !from.dat);
+                let fits = at.secrets.contains(&secret) && at.back_to_url == from.back_to_url && (at.dat || !from.dat);
                 let answer = ask_http1(&gateway, &at, Some(&token)).await;
                 let wanted = if fits { 200 } else { 401 };
                 assert_eq!(answer.status, wanted, "{} token at {}, {secret}: {}", from.name, at.name, answer.text());
@@ -253,7 +259,10 @@ async fn the_challenge_is_answered_by_the_gateway_and_only_the_challenge() {
         let lines = format!("Content-Type: application/json\r\n{lines}");
         gateway.request(method, path, &lines, body).await
     };
-    for body in [r#"{"challenge":"3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P"}"#, " {\n \"challenge\" : \"a\\u0062c\" } "] {
+    for body in [
+        r#"{"challenge":"3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P"}"#,
+        " {\n \"challenge\" : \"a\\u0062c\" } ",
+    ] {
         let answer = ask("POST", path, "", body).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
         assert_eq!(answer.json(), serde_json::from_str::<Value>(body).unwrap());
@@ -356,7 +365,10 @@ inject.headers = { "X-Tenant" = "{account_id}", "X-Both" = "u{user_id}-{claims.d
     let gateway = Gateway::start(&Setup::bare(&backend.address).route(keys));
     let mut claims = kind("view").claims();
     let ask = async |claims: &Value| {
-        let line = format!("Authorization: {}\r\nX-Tenant: 666\r\nX-Missing: evil\r\nX-Slug: evil\r\n", mint::sign(claims, CLIENT));
+        let line = format!(
+            "Authorization: {}\r\nX-Tenant: 666\r\nX-Missing: evil\r\nX-Slug: evil\r\n",
+            mint::sign(claims, CLIENT)
+        );
         gateway.request("GET", "/x/y", &line, "").await
     };
     let answer = ask(&claims).await;
@@ -394,7 +406,8 @@ async fn allow_refuses_with_403_and_an_absent_claim_refuses() {
         .route("path = \"/admins\"\nkind = \"view\"\nallow = { admin_only = true }")
         .route("path = \"/accounts\"\nkind = \"action\"\nallow = { accounts = [1825529, 7] }");
     let gateway = Gateway::start(&setup);
-    let ask = async |path: &str, token: &str| gateway.request("GET", path, &format!("Authorization: {token}\r\n"), "").await;
+    let ask =
+        async |path: &str, token: &str| gateway.request("GET", path, &format!("Authorization: {token}\r\n"), "").await;
     let mut cases = 0;
     for (path, claim, good, bad) in [
         ("/guests", "is_guest", false, true),
@@ -406,7 +419,11 @@ async fn allow_refuses_with_403_and_an_absent_claim_refuses() {
             claims["dat"][claim] = value.clone();
             let answer = ask(path, &mint::sign(&claims, CLIENT)).await;
             // A claim of another type is no token of monday's: 401 is as good as 403.
-            assert!(answer.status == status || (value.is_string() && answer.status == 401), "{path} {value}: {}", answer.text());
+            assert!(
+                answer.status == status || (value.is_string() && answer.status == 401),
+                "{path} {value}: {}",
+                answer.text()
+            );
             if answer.status == 403 {
                 assert_eq!(answer.json()["severityCode"], 4000);
             }
@@ -442,8 +459,33 @@ async fn while_secrets_rotate_the_old_and_the_new_are_accepted() {
 async fn the_audience_is_compared_as_the_app_says() {
     let backend = Backend::echo();
     for (mode, right, wrong) in [
-        ("origin", vec!["https://gw.test/planner/action/run", "https://gw.test/other", "https://gw.test:443/x", "https://gw.test"], vec!["https://evil.test/planner/action/run", "http://gw.test/x", "https://gw.test:8443/x", "https://gw.test.evil/x", "https://gw.test@evil/x", "gw.test", ""]),
-        ("exact", vec!["https://gw.test/planner/action/run", "https://gw.test/planner/action/run/", "https://gw.test/planner/action/run?x=1"], vec!["https://gw.test/planner/action/other", "https://gw.test/"]),
+        (
+            "origin",
+            vec![
+                "https://gw.test/planner/action/run",
+                "https://gw.test/other",
+                "https://gw.test:443/x",
+                "https://gw.test",
+            ],
+            vec![
+                "https://evil.test/planner/action/run",
+                "http://gw.test/x",
+                "https://gw.test:8443/x",
+                "https://gw.test.evil/x",
+                "https://gw.test@evil/x",
+                "gw.test",
+                "",
+            ],
+        ),
+        (
+            "exact",
+            vec![
+                "https://gw.test/planner/action/run",
+                "https://gw.test/planner/action/run/",
+                "https://gw.test/planner/action/run?x=1",
+            ],
+            vec!["https://gw.test/planner/action/other", "https://gw.test/"],
+        ),
         ("off", vec!["https://evil.test/x", "anything"], vec![]),
     ] {
         let setup = Setup::bare(&backend.address).app(&format!("audience = \"{mode}\"")).kind_route("action", "");

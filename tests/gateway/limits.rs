@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use crate::support::SOON;
 use crate::support::backend::{Backend, Step};
 use crate::support::gateway::Gateway;
 use crate::support::http2::{self, H2};
 use crate::support::mint::{KINDS, kind};
 use crate::support::raw::{self, Raw};
 use crate::support::setup::Setup;
-use crate::support::SOON;
 
 fn echo(limits: &str) -> (Backend, Gateway) {
     let backend = Backend::echo();
@@ -65,12 +65,19 @@ async fn a_body_beyond_its_size_is_413_announced_or_not() {
     let gateway = Gateway::start(&setup);
     let mut client = H2::connect(&gateway).await;
     for (path, size, status) in [
-        ("/planner/public/x", 100 * 1024, 200), ("/planner/public/x", 100 * 1024 + 1, 413), ("/small", 1024, 200), ("/small", 1025, 413), ("/large", 300 * 1024, 200), ("/large", 300 * 1024 + 1, 413),
+        ("/planner/public/x", 100 * 1024, 200),
+        ("/planner/public/x", 100 * 1024 + 1, 413),
+        ("/small", 1024, 200),
+        ("/small", 1025, 413),
+        ("/large", 300 * 1024, 200),
+        ("/large", 300 * 1024 + 1, 413),
     ] {
         let body = "x".repeat(size);
         let announced = gateway.request("POST", path, "", &body).await;
         assert_eq!(announced.status, status, "{path} {size}");
-        let chunked = format!("POST {path} HTTP/1.1\r\nHost: gw.test\r\nTransfer-Encoding: chunked\r\n\r\n{size:x}\r\n{body}\r\n0\r\n\r\n");
+        let chunked = format!(
+            "POST {path} HTTP/1.1\r\nHost: gw.test\r\nTransfer-Encoding: chunked\r\n\r\n{size:x}\r\n{body}\r\n0\r\n\r\n"
+        );
         assert_eq!(gateway.ask(chunked).await.status, status, "{path} {size} chunked");
         let over_http2 = client.ask(http2::request("POST", path, &[]), body.as_bytes()).await;
         assert_eq!(over_http2.status, status, "{path} {size} over HTTP/2");
@@ -89,7 +96,11 @@ async fn more_connections_than_allowed_wait_or_end_and_none_is_lost_later() {
         assert_eq!(connection.answer().await.status, 200);
         open.push(connection);
     }
-    let over = tokio::time::timeout(Duration::from_secs(2), Raw::tls(gateway.address, "gw.test", gateway.authority.client(&["http/1.1"]))).await;
+    let over = tokio::time::timeout(
+        Duration::from_secs(2),
+        Raw::tls(gateway.address, "gw.test", gateway.authority.client(&["http/1.1"])),
+    )
+    .await;
     if let Ok(Ok(mut connection)) = over {
         connection.patience = Duration::from_secs(2);
         connection.send(&raw::request("GET", "/planner/public/x", "", "")).await;
@@ -99,7 +110,11 @@ async fn more_connections_than_allowed_wait_or_end_and_none_is_lost_later() {
     drop(open);
     let deadline = Instant::now() + SOON;
     loop {
-        let again = tokio::time::timeout(Duration::from_secs(2), Raw::tls(gateway.address, "gw.test", gateway.authority.client(&["http/1.1"]))).await;
+        let again = tokio::time::timeout(
+            Duration::from_secs(2),
+            Raw::tls(gateway.address, "gw.test", gateway.authority.client(&["http/1.1"])),
+        )
+        .await;
         if let Ok(Ok(mut connection)) = again {
             connection.send(&raw::request("GET", "/planner/public/x", "", "")).await;
             if connection.maybe_answer().await.is_some_and(|answer| answer.status == 200) {
@@ -115,9 +130,12 @@ async fn more_streams_than_allowed_are_refused_or_wait() {
     let backend = Backend::scripted(|_| vec![Step::AwaitRelease, Step::Echo]);
     let gateway = Gateway::start(&Setup::standard(&backend.address).limits("streams = 5"));
     let mut frames = crate::support::frames::Frames::connect(&gateway).await;
-    let fields: [(&[u8], &[u8]); 4] = [(b":method", b"GET"), (b":scheme", b"https"), (b":path", b"/planner/public/x"), (b":authority", b"gw.test")];
+    let fields: [(&[u8], &[u8]); 4] =
+        [(b":method", b"GET"), (b":scheme", b"https"), (b":path", b"/planner/public/x"), (b":authority", b"gw.test")];
     for number in 0..20 {
-        frames.send(&crate::support::frames::headers(number * 2 + 1, &fields, crate::support::frames::END_STREAM)).await;
+        frames
+            .send(&crate::support::frames::headers(number * 2 + 1, &fields, crate::support::frames::END_STREAM))
+            .await;
     }
     let last = frames.fate(39).await;
     assert!(last.is_none_or(|frame| frame.kind != crate::support::frames::HEADERS), "the 20th stream is refused");
@@ -140,7 +158,11 @@ async fn a_handshake_that_does_not_come_ends() {
 #[tokio::test]
 async fn a_head_that_does_not_come_is_408() {
     let (backend, gateway) = echo("head_timeout = \"1s\"\nidle_timeout = \"60s\"");
-    for first in ["G", "GET /planner/public/x HTTP/1.1\r\nHost: gw.test\r\n", "GET /planner/public/x HTTP/1.1\r\nHost: gw.test\r\nX: "] {
+    for first in [
+        "G",
+        "GET /planner/public/x HTTP/1.1\r\nHost: gw.test\r\n",
+        "GET /planner/public/x HTTP/1.1\r\nHost: gw.test\r\nX: ",
+    ] {
         let began = Instant::now();
         let mut connection = gateway.connect().await;
         connection.send(first.as_bytes()).await;
@@ -182,7 +204,9 @@ async fn a_body_that_stops_ends_after_body_idle_timeout() {
     let (backend, gateway) = echo("body_idle_timeout = \"1s\"");
     for lines in ["Content-Length: 1000000\r\n", "Transfer-Encoding: chunked\r\n", "Content-Length: 100\r\n"] {
         let mut connection = gateway.connect().await;
-        connection.send(format!("POST /planner/public/x HTTP/1.1\r\nHost: gw.test\r\n{lines}\r\n5\r\nhello\r\n").as_bytes()).await;
+        connection
+            .send(format!("POST /planner/public/x HTTP/1.1\r\nHost: gw.test\r\n{lines}\r\n5\r\nhello\r\n").as_bytes())
+            .await;
         let answer = connection.maybe_answer().await;
         assert!(answer.as_ref().is_none_or(|answer| matches!(answer.status, 408 | 400)), "{answer:?}");
         assert!(connection.ends_within(SOON).await);
@@ -193,7 +217,9 @@ async fn a_body_that_stops_ends_after_body_idle_timeout() {
 
 #[tokio::test]
 async fn an_answer_that_stops_ends_after_body_idle_timeout() {
-    let backend = Backend::scripted(|_| vec![Step::Send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello".to_vec()), Step::Hold]);
+    let backend = Backend::scripted(|_| {
+        vec![Step::Send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello".to_vec()), Step::Hold]
+    });
     let gateway = Gateway::start(&Setup::standard(&backend.address).limits("body_idle_timeout = \"1s\""));
     let mut connection = gateway.connect().await;
     connection.send(&raw::request("GET", "/planner/public/x", "", "")).await;
@@ -205,10 +231,14 @@ async fn an_answer_that_stops_ends_after_body_idle_timeout() {
 #[tokio::test]
 async fn a_backend_slower_than_the_routes_timeout_is_504() {
     let backend = Backend::scripted(|_| vec![Step::ReadBody, Step::Hold]);
-    let setup = KINDS.iter().fold(Setup::bare(&backend.address), |setup, kind| setup.kind_route(kind.name, "timeout = \"500ms\""));
+    let setup = KINDS
+        .iter()
+        .fold(Setup::bare(&backend.address), |setup, kind| setup.kind_route(kind.name, "timeout = \"500ms\""));
     let gateway = Gateway::start(&setup);
     let began = Instant::now();
-    let answer = gateway.request("POST", "/planner/action/run", &format!("Authorization: {}\r\n", kind("action").token()), "{}").await;
+    let answer = gateway
+        .request("POST", "/planner/action/run", &format!("Authorization: {}\r\n", kind("action").token()), "{}")
+        .await;
     assert_eq!(answer.status, 504);
     assert!(answer.json()["severityCode"].is_null(), "so that monday retries");
     assert!((400..3000).contains(&began.elapsed().as_millis()), "{:?}", began.elapsed());

@@ -19,26 +19,84 @@ fn setup(backend: &str) -> Setup {
 
 /// Targets that must be refused.
 const REFUSED: &[&str] = &[
-    "/planner/public/../action/run", "/planner/public/..", "/planner/public/./x", "/planner/public/.", "/planner/public/%2e%2e/action/run",
-    "/planner/public/%2E%2E/action/run", "/planner/public/.%2e/action/run", "/planner/public/%2e./action/run", "/planner/public/%2e/x",
-    "/planner/public/%252e%252e/action/run", "/planner/public/%252e/x", "/planner/public/%25252e%25252e/x", "/planner/public/%%32%65/x",
-    "//planner/public/x", "/planner//public/x", "/planner/public//x", "/planner/public/x//", "///", "//",
-    "/planner/public/..%2faction/run", "/planner/public/a%2fb", "/planner/public/a%2Fb", "/planner/public/a%252fb", "/planner/public/a%252Fb",
-    "/planner/public\\..\\action", "/planner/public/a\\b", "/planner/public/a%5cb", "/planner/public/a%5Cb", "/planner/public/a%255cb",
-    "/planner/public/%00", "/planner/public/a%00.js", "/planner/public/%2500",
-    "/planner/public/..;/action/run", "/planner/public/..;foo=bar/action/run", "/planner/public/.;x/a", "/planner/public/a;x/../action/run",
-    "/planner/public/;/../action/run", "/planner/public/%2e%2e;x=y/action/run", "/planner/public/%2e%2e%3bx/action",
-    "/planner/public/..%00/", "/planner/public/..%5caction", "/..", "/.", "/%2e", "/%2e%2e/", "/../planner/public/x",
-    "/planner/public/#/../action", "/planner/public/x#frag", "/planner/public/\u{b}x", "/planner/public/%2e%2e%2faction%2frun",
+    "/planner/public/../action/run",
+    "/planner/public/..",
+    "/planner/public/./x",
+    "/planner/public/.",
+    "/planner/public/%2e%2e/action/run",
+    "/planner/public/%2E%2E/action/run",
+    "/planner/public/.%2e/action/run",
+    "/planner/public/%2e./action/run",
+    "/planner/public/%2e/x",
+    "/planner/public/%252e%252e/action/run",
+    "/planner/public/%252e/x",
+    "/planner/public/%25252e%25252e/x",
+    "/planner/public/%%32%65/x",
+    "//planner/public/x",
+    "/planner//public/x",
+    "/planner/public//x",
+    "/planner/public/x//",
+    "///",
+    "//",
+    "/planner/public/..%2faction/run",
+    "/planner/public/a%2fb",
+    "/planner/public/a%2Fb",
+    "/planner/public/a%252fb",
+    "/planner/public/a%252Fb",
+    "/planner/public\\..\\action",
+    "/planner/public/a\\b",
+    "/planner/public/a%5cb",
+    "/planner/public/a%5Cb",
+    "/planner/public/a%255cb",
+    "/planner/public/%00",
+    "/planner/public/a%00.js",
+    "/planner/public/%2500",
+    "/planner/public/..;/action/run",
+    "/planner/public/..;foo=bar/action/run",
+    "/planner/public/.;x/a",
+    "/planner/public/a;x/../action/run",
+    "/planner/public/;/../action/run",
+    "/planner/public/%2e%2e;x=y/action/run",
+    "/planner/public/%2e%2e%3bx/action",
+    "/planner/public/..%00/",
+    "/planner/public/..%5caction",
+    "/..",
+    "/.",
+    "/%2e",
+    "/%2e%2e/",
+    "/../planner/public/x",
+    "/planner/public/#/../action",
+    "/planner/public/x#frag",
+    "/planner/public/\u{b}x",
+    "/planner/public/%2e%2e%2faction%2frun",
 ];
 
 /// Targets that may pass, but only as they are.
 const EITHER: &[&str] = &[
-    "/planner/public/..%3b/action/run", "/planner/public/..%0d/",
-    "/planner/public/x", "/planner/public/a;x=y", "/planner/public/a;x=y/b", "/planner/public/;x=y/action", "/planner/public/%c0%ae%c0%ae/action/run",
-    "/planner/public/%e0%80%ae/x", "/planner/public/...", "/planner/public/.../x", "/planner/public/..a", "/planner/public/a..", "/planner/public/.hidden",
-    "/planner/public/%41", "/planner/public/a%20b", "/planner/public/a+b", "/planner/public/~x", "/planner/public/%7e", "/planner/public/%zz", "/planner/public/%",
-    "/planner/public/a:b@c", "/planner/public/x?../action/run", "/planner/public/x?a=/../action&b=//", "/planner/public/\u{e9}",
+    "/planner/public/..%3b/action/run",
+    "/planner/public/..%0d/",
+    "/planner/public/x",
+    "/planner/public/a;x=y",
+    "/planner/public/a;x=y/b",
+    "/planner/public/;x=y/action",
+    "/planner/public/%c0%ae%c0%ae/action/run",
+    "/planner/public/%e0%80%ae/x",
+    "/planner/public/...",
+    "/planner/public/.../x",
+    "/planner/public/..a",
+    "/planner/public/a..",
+    "/planner/public/.hidden",
+    "/planner/public/%41",
+    "/planner/public/a%20b",
+    "/planner/public/a+b",
+    "/planner/public/~x",
+    "/planner/public/%7e",
+    "/planner/public/%zz",
+    "/planner/public/%",
+    "/planner/public/a:b@c",
+    "/planner/public/x?../action/run",
+    "/planner/public/x?a=/../action&b=//",
+    "/planner/public/\u{e9}",
 ];
 
 #[tokio::test]
@@ -89,10 +147,27 @@ async fn p1_other_forms_of_a_target_are_read_as_the_rfc_says() {
         assert_eq!(absolute.json()["target"], "/planner/public/x?y");
     }
     for line in [
-        "GET * HTTP/1.1", "OPTIONS * HTTP/1.1", "GET planner/public/x HTTP/1.1", "GET gw.test:443 HTTP/1.1", "CONNECT gw.test:443 HTTP/1.1", "TRACE /planner/public/x HTTP/1.1",
-        "GET https://gw.test HTTP/1.1", "GET http:///planner/public/x HTTP/1.1", "GET ?x HTTP/1.1", "GET  /planner/public/x HTTP/1.1", "GET /planner/public/x y HTTP/1.1",
-        "GET /planner/public/x HTTP/1.2", "GET /planner/public/x HTTP/2.0", "GET /planner/public/x http/1.1", "GET /planner/public/x", "GET /planner/public/x HTTP/1.1 ",
-        " GET /planner/public/x HTTP/1.1", "GET\t/planner/public/x\tHTTP/1.1", "G@T /planner/public/x HTTP/1.1", "GET https://u@gw.test/planner/public/x HTTP/1.1", "GET ftp://gw.test/planner/public/x HTTP/1.1",
+        "GET * HTTP/1.1",
+        "OPTIONS * HTTP/1.1",
+        "GET planner/public/x HTTP/1.1",
+        "GET gw.test:443 HTTP/1.1",
+        "CONNECT gw.test:443 HTTP/1.1",
+        "TRACE /planner/public/x HTTP/1.1",
+        "GET https://gw.test HTTP/1.1",
+        "GET http:///planner/public/x HTTP/1.1",
+        "GET ?x HTTP/1.1",
+        "GET  /planner/public/x HTTP/1.1",
+        "GET /planner/public/x y HTTP/1.1",
+        "GET /planner/public/x HTTP/1.2",
+        "GET /planner/public/x HTTP/2.0",
+        "GET /planner/public/x http/1.1",
+        "GET /planner/public/x",
+        "GET /planner/public/x HTTP/1.1 ",
+        " GET /planner/public/x HTTP/1.1",
+        "GET\t/planner/public/x\tHTTP/1.1",
+        "G@T /planner/public/x HTTP/1.1",
+        "GET https://u@gw.test/planner/public/x HTTP/1.1",
+        "GET ftp://gw.test/planner/public/x HTTP/1.1",
     ] {
         let mut connection = gateway.connect().await;
         connection.send(format!("{line}\r\nHost: gw.test\r\n\r\n").as_bytes()).await;
@@ -106,9 +181,22 @@ async fn p1_other_forms_of_a_target_are_read_as_the_rfc_says() {
 async fn p2_query_and_fragment_decide_no_route() {
     let backend = Backend::echo();
     let gateway = Gateway::start(&setup(&backend.address));
-    for target in ["/planner/action/run?/planner/public/x", "/planner/action/run?x=/planner/public/", "/?/planner/public/x", "/exact?x", "/exactx?/exact", "/planner/action/run?#/planner/public/x"] {
+    for target in [
+        "/planner/action/run?/planner/public/x",
+        "/planner/action/run?x=/planner/public/",
+        "/?/planner/public/x",
+        "/exact?x",
+        "/exactx?/exact",
+        "/planner/action/run?#/planner/public/x",
+    ] {
         let answer = gateway.request("GET", target, "", "").await;
-        let wanted = if target == "/exact?x" { 200 } else if target.starts_with("/planner") { 401 } else { 404 };
+        let wanted = if target == "/exact?x" {
+            200
+        } else if target.starts_with("/planner") {
+            401
+        } else {
+            404
+        };
         assert!(answer.status == wanted || answer.status == 400 && target.contains('#'), "{target}: {}", answer.status);
     }
 }
@@ -153,9 +241,24 @@ async fn p4_a_prefix_ends_at_a_segment() {
     let backend = Backend::echo();
     let gateway = Gateway::start(&setup(&backend.address));
     for (target, status) in [
-        ("/assets", 200), ("/assets/", 200), ("/assets/x", 200), ("/assets/x/y", 200), ("/assetsx", 404), ("/assets-x", 404), ("/assets.x", 404), ("/asset", 404),
-        ("/Assets/x", 404), ("/assets../secret", 404), ("/assets;x/y", 404), ("/%61ssets/x", 404), ("/exact", 200), ("/exact/", 404), ("/exact/x", 404), ("/exactx", 404),
-        ("/planner/actionx/run", 404), ("/planner/public", 200),
+        ("/assets", 200),
+        ("/assets/", 200),
+        ("/assets/x", 200),
+        ("/assets/x/y", 200),
+        ("/assetsx", 404),
+        ("/assets-x", 404),
+        ("/assets.x", 404),
+        ("/asset", 404),
+        ("/Assets/x", 404),
+        ("/assets../secret", 404),
+        ("/assets;x/y", 404),
+        ("/%61ssets/x", 404),
+        ("/exact", 200),
+        ("/exact/", 404),
+        ("/exact/x", 404),
+        ("/exactx", 404),
+        ("/planner/actionx/run", 404),
+        ("/planner/public", 200),
     ] {
         let answer = gateway.request("GET", target, "", "").await;
         let as_well = status == 404 && answer.status == 400;
@@ -172,7 +275,16 @@ async fn one_tenants_host_does_not_open_another_tenants_path() {
         .route("path = \"/b/{*rest}\"\nkind = \"action\"\nhost = \"localhost\"\napp = \"other\"")
         .route("path = \"/b/open/{*rest}\"\nkind = \"public\"\nhost = \"localhost\"");
     let gateway = Gateway::start(&setup);
-    for (host, path, status) in [("gw.test", "/a/x", 200), ("localhost", "/a/x", 404), ("gw.test", "/b/x", 404), ("localhost", "/b/x", 401), ("localhost", "/b/open/x", 200), ("gw.test", "/b/open/x", 404), ("GW.TEST", "/a/x", 200), ("gw.test.", "/a/x", 404)] {
+    for (host, path, status) in [
+        ("gw.test", "/a/x", 200),
+        ("localhost", "/a/x", 404),
+        ("gw.test", "/b/x", 404),
+        ("localhost", "/b/x", 401),
+        ("localhost", "/b/open/x", 200),
+        ("gw.test", "/b/open/x", 404),
+        ("GW.TEST", "/a/x", 200),
+        ("gw.test.", "/a/x", 404),
+    ] {
         let answer = gateway.ask(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n")).await;
         assert!(answer.status == status || host.ends_with('.'), "{host}{path}: {}", answer.status);
     }

@@ -7,7 +7,14 @@ use crate::support::sha256;
 
 #[tokio::test]
 async fn each_backend_reports_what_it_received() {
-    for (name, peer) in [("express", Peer::express()), ("fastapi", Peer::fastapi()), ("fastapi h11", Peer::fastapi_h11()), ("node", Peer::node_http()), ("gunicorn", Peer::gunicorn()), ("hyper", Peer::hyper())] {
+    for (name, peer) in [
+        ("express", Peer::express()),
+        ("fastapi", Peer::fastapi()),
+        ("fastapi h11", Peer::fastapi_h11()),
+        ("node", Peer::node_http()),
+        ("gunicorn", Peer::gunicorn()),
+        ("hyper", Peer::hyper()),
+    ] {
         let mut connection = Raw::plain(peer.address).await;
         connection.send(&raw::request("POST", "/a%20b?c=d", "X-Own: 1\r\n", "body")).await;
         let answer = connection.answer().await;

@@ -47,7 +47,9 @@ async fn a_request_that_meets_a_just_closed_connection_is_sent_again() {
 /// The head was sent and the connection ended: the backend may have acted, so nobody asks again.
 #[tokio::test]
 async fn a_request_whose_bytes_were_sent_is_not_sent_again() {
-    let backend = Backend::scripted(|seen| if seen.sequence == 0 { vec![Step::ReadBody, Step::Echo] } else { vec![Step::ReadBody, Step::Reset] });
+    let backend = Backend::scripted(|seen| {
+        if seen.sequence == 0 { vec![Step::ReadBody, Step::Echo] } else { vec![Step::ReadBody, Step::Reset] }
+    });
     let gateway = Gateway::start(&setup(&backend.address));
     for method in ["POST", "PATCH", "PUT"] {
         let before = backend.count();
@@ -71,7 +73,10 @@ async fn a_backends_shorter_keep_alive_wins() {
     let backend = Backend::answering("HTTP/1.1 200 OK\r\nKeep-Alive: timeout=1\r\nContent-Length: 2\r\n\r\nok");
     let gateway = Gateway::start(&setup(&backend.address).upstream("idle_timeout = \"60s\""));
     gateway.request("GET", "/planner/public/x", "", "").await;
-    within(Duration::from_secs(6), "the connection ends before the backend's own time", || (backend.open() == 0).then_some(())).await;
+    within(Duration::from_secs(6), "the connection ends before the backend's own time", || {
+        (backend.open() == 0).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -87,7 +87,10 @@ async fn s5_no_answer_of_a_backend_desynchronises_the_client() {
             }
         };
         assert!(matches!(first.status, 200 | 204 | 304 | 502), "{what:?}: {}", first.status);
-        if !cut && first.field("transfer-encoding").is_none() && let Some(second) = connection.maybe_answer().await {
+        if !cut
+            && first.field("transfer-encoding").is_none()
+            && let Some(second) = connection.maybe_answer().await
+        {
             assert_eq!(second.json()["target"], "/planner/public/after", "{what:?}");
         }
         let used = backend.seen();
@@ -121,7 +124,9 @@ async fn s5_a_flood_of_interim_answers_ends() {
 
 #[tokio::test]
 async fn interim_answers_do_not_stand_for_the_answer() {
-    let backend = Backend::answering("HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    let backend = Backend::answering(
+        "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+    );
     let gateway = Gateway::start(&Setup::standard(&backend.address));
     assert_eq!(gateway.request("GET", "/planner/public/x", "", "").await.text(), "ok");
     let mut client = H2::connect(&gateway).await;
@@ -143,7 +148,14 @@ async fn head_204_and_304_have_no_body_and_the_connection_goes_on() {
     let gateway = Gateway::start(&Setup::standard(&backend.address).server("workers = 1"));
     let mut connection = gateway.connect().await;
     let mut client = H2::connect(&gateway).await;
-    for (method, path, status) in [("HEAD", "head", 200), ("GET", "204", 204), ("GET", "304", 304), ("HEAD", "chunked", 200), ("HEAD", "204", 204), ("HEAD", "304", 304)] {
+    for (method, path, status) in [
+        ("HEAD", "head", 200),
+        ("GET", "204", 204),
+        ("GET", "304", 304),
+        ("HEAD", "chunked", 200),
+        ("HEAD", "204", 204),
+        ("HEAD", "304", 304),
+    ] {
         let target = format!("/planner/public/{path}");
         connection.send(&raw::request(method, &target, "", "")).await;
         let head = connection.head().await;
@@ -161,7 +173,8 @@ async fn head_204_and_304_have_no_body_and_the_connection_goes_on() {
 
 #[tokio::test]
 async fn an_answer_that_ends_with_the_connection_is_passed_on_whole() {
-    let backend = Backend::scripted(|_| vec![Step::Send(b"HTTP/1.1 200 OK\r\n\r\nuntil the end".to_vec()), Step::Close]);
+    let backend =
+        Backend::scripted(|_| vec![Step::Send(b"HTTP/1.1 200 OK\r\n\r\nuntil the end".to_vec()), Step::Close]);
     let gateway = Gateway::start(&Setup::standard(&backend.address));
     let mut connection = gateway.connect().await;
     for _ in 0..2 {
@@ -176,12 +189,17 @@ async fn an_answer_that_ends_with_the_connection_is_passed_on_whole() {
 #[tokio::test]
 async fn an_answer_that_is_cut_is_cut_for_the_client_too() {
     for answer in [
-        "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nonly this", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nonly this\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nonly this",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nonly this\r\n",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n90\r\nonly this",
     ] {
         for end in ["close", "reset"] {
             let backend = Backend::scripted(move |_| {
-                vec![Step::Send(answer.as_bytes().to_vec()), Step::Pause(Duration::from_millis(50)), if end == "close" { Step::Close } else { Step::Reset }]
+                vec![
+                    Step::Send(answer.as_bytes().to_vec()),
+                    Step::Pause(Duration::from_millis(50)),
+                    if end == "close" { Step::Close } else { Step::Reset },
+                ]
             });
             let gateway = Gateway::start(&Setup::standard(&backend.address));
             let mut connection = gateway.connect().await;
@@ -190,7 +208,10 @@ async fn an_answer_that_is_cut_is_cut_for_the_client_too() {
             assert!(!all.ends_with("0\r\n\r\n"), "{answer:?} {end}: {all}");
             let mut client = H2::connect(&gateway).await;
             let over_http2 = client.try_ask(http2::request("GET", "/planner/public/x", &[]), b"").await;
-            assert!(over_http2.as_ref().map_or(true, |answer| answer.status == 502), "{answer:?} {end}: {over_http2:?}");
+            assert!(
+                over_http2.as_ref().map_or(true, |answer| answer.status == 502),
+                "{answer:?} {end}: {over_http2:?}"
+            );
             assert!(backend.count() == 2, "not asked again: {}", backend.count());
         }
     }
@@ -198,9 +219,15 @@ async fn an_answer_that_is_cut_is_cut_for_the_client_too() {
 
 #[tokio::test]
 async fn a_backend_that_ends_before_its_head_is_502_and_is_not_asked_twice() {
-    for (start, end) in [("", "close"), ("", "reset"), ("HTTP/1.1 200 OK\r\nX-", "close"), ("HTTP/1.1 200 OK\r\nX-", "reset")] {
+    for (start, end) in
+        [("", "close"), ("", "reset"), ("HTTP/1.1 200 OK\r\nX-", "close"), ("HTTP/1.1 200 OK\r\nX-", "reset")]
+    {
         let backend = Backend::scripted(move |_| {
-            vec![Step::ReadBody, Step::Send(start.as_bytes().to_vec()), if end == "close" { Step::Close } else { Step::Reset }]
+            vec![
+                Step::ReadBody,
+                Step::Send(start.as_bytes().to_vec()),
+                if end == "close" { Step::Close } else { Step::Reset },
+            ]
         });
         let gateway = Gateway::start(&Setup::standard(&backend.address));
         let answer = gateway.request("POST", "/planner/public/x", "", "once").await;
@@ -216,7 +243,10 @@ async fn a_backend_that_ends_before_its_head_is_502_and_is_not_asked_twice() {
 async fn connection_close_of_either_side_ends_that_side_only() {
     let backend = Backend::scripted(|seen| {
         if seen.target.ends_with("/close") {
-            vec![Step::Send(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok".to_vec()), Step::Close]
+            vec![
+                Step::Send(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok".to_vec()),
+                Step::Close,
+            ]
         } else {
             vec![Step::Echo]
         }

@@ -24,7 +24,12 @@ async fn large_bodies_arrive_whole_both_ways() {
     let gateway = Gateway::start(&large(Setup::standard(&backend.address)));
     let body: Vec<u8> = (0..8 * MIB).map(|n| u8::try_from(n * 31 % 251).unwrap()).collect();
     let mut connection = gateway.connect().await;
-    connection.send(format!("POST /planner/public/x HTTP/1.1\r\nHost: gw.test\r\nContent-Length: {}\r\n\r\n", body.len()).as_bytes()).await;
+    connection
+        .send(
+            format!("POST /planner/public/x HTTP/1.1\r\nHost: gw.test\r\nContent-Length: {}\r\n\r\n", body.len())
+                .as_bytes(),
+        )
+        .await;
     connection.send(&body).await;
     assert_eq!(connection.answer().await.json()["sha256"], sha256(&body));
     connection.send(b"POST /planner/public/x HTTP/1.1\r\nHost: gw.test\r\nTransfer-Encoding: chunked\r\n\r\n").await;
@@ -54,13 +59,17 @@ async fn large_bodies_arrive_whole_both_ways() {
 async fn the_first_pieces_arrive_before_the_last_are_sent() {
     let backend = Backend::scripted(|_| {
         vec![
-            Step::ReadSome(5), Step::Send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n".to_vec()), Step::ReadBody,
+            Step::ReadSome(5),
+            Step::Send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n".to_vec()),
+            Step::ReadBody,
             Step::Send(b"3\r\ntwo\r\n0\r\n\r\n".to_vec()),
         ]
     });
     let gateway = Gateway::start(&Setup::standard(&backend.address));
     let mut connection = gateway.connect().await;
-    connection.send(b"POST /planner/public/x HTTP/1.1\r\nHost: gw.test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n").await;
+    connection
+        .send(b"POST /planner/public/x HTTP/1.1\r\nHost: gw.test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n")
+        .await;
     assert_eq!(connection.head().await.status, 200);
     assert_eq!(connection.chunk().await.unwrap(), b"one");
     connection.send(b"4\r\nlast\r\n0\r\n\r\n").await;
@@ -114,13 +123,20 @@ async fn a_slow_reader_holds_the_backend_back_and_nobody_else() {
 /// A backend that does not read makes the client wait.
 #[tokio::test]
 async fn a_slow_backend_holds_the_client_back() {
-    let backend = Backend::scripted(|seen| if seen.target.ends_with("/slow") { vec![Step::Pressure, Step::ReadBody, Step::Echo] } else { vec![Step::Echo] });
+    let backend = Backend::scripted(|seen| {
+        if seen.target.ends_with("/slow") { vec![Step::Pressure, Step::ReadBody, Step::Echo] } else { vec![Step::Echo] }
+    });
     let gateway = Gateway::start(&large(Setup::standard(&backend.address)).limits("body_idle_timeout = \"60s\""));
     gateway.request("GET", "/planner/public/x", "", "").await;
     let before = gateway.memory();
     let total = 256 * MIB;
     let mut connection = gateway.connect().await;
-    connection.send(format!("POST /planner/public/slow HTTP/1.1\r\nHost: gw.test\r\nContent-Length: {total}\r\n\r\n").as_bytes()).await;
+    connection
+        .send(
+            format!("POST /planner/public/slow HTTP/1.1\r\nHost: gw.test\r\nContent-Length: {total}\r\n\r\n")
+                .as_bytes(),
+        )
+        .await;
     let piece = vec![b'x'; MIB];
     let mut sent = 0;
     while sent < total {
@@ -150,7 +166,11 @@ async fn a_client_that_waits_for_100_continue_gets_it() {
     assert_eq!(answer.json()["bodyLength"], 5);
     // Refused before the body: no 100, and the body is not waited for.
     let mut connection = gateway.connect().await;
-    connection.send(b"POST /planner/action/run HTTP/1.1\r\nHost: gw.test\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n").await;
+    connection
+        .send(
+            b"POST /planner/action/run HTTP/1.1\r\nHost: gw.test\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n",
+        )
+        .await;
     assert_eq!(connection.one_head().await.unwrap().status, 401);
 }
 
@@ -164,8 +184,16 @@ async fn trailers_pass_both_ways() {
     connection.send(b"POST /planner/public/x HTTP/1.1\r\nHost: gw.test\r\nTE: trailers\r\nTrailer: X-Up\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-Up: 7\r\n\r\n").await;
     let answer = connection.answer().await;
     assert_eq!(answer.text(), "ok");
-    assert!(answer.trailers.iter().any(|(name, value)| name.eq_ignore_ascii_case("x-sum") && value == "42"), "{:?}", answer.trailers);
-    assert!(backend.only().trailers.iter().any(|(name, value)| name.eq_ignore_ascii_case("x-up") && value == "7"), "{:?}", backend.only().trailers);
+    assert!(
+        answer.trailers.iter().any(|(name, value)| name.eq_ignore_ascii_case("x-sum") && value == "42"),
+        "{:?}",
+        answer.trailers
+    );
+    assert!(
+        backend.only().trailers.iter().any(|(name, value)| name.eq_ignore_ascii_case("x-up") && value == "7"),
+        "{:?}",
+        backend.only().trailers
+    );
     let mut client = H2::connect(&gateway).await;
     let answer = client.ask(http2::request("GET", "/planner/public/x", &[("te", "trailers")]), b"").await;
     assert!(answer.trailers.iter().any(|(name, value)| name == "x-sum" && value == "42"), "{:?}", answer.trailers);
@@ -224,7 +252,12 @@ async fn a_client_that_goes_away_is_seen_by_the_backend() {
 
 #[tokio::test]
 async fn a_client_that_goes_away_in_the_answer_is_seen_by_the_backend() {
-    let backend = Backend::scripted(|_| vec![Step::Send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec()), Step::Repeat(b"400\r\n".iter().copied().chain([b'x'; 1024]).chain(*b"\r\n").collect(), 1_000_000)]);
+    let backend = Backend::scripted(|_| {
+        vec![
+            Step::Send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec()),
+            Step::Repeat(b"400\r\n".iter().copied().chain([b'x'; 1024]).chain(*b"\r\n").collect(), 1_000_000),
+        ]
+    });
     let gateway = Gateway::start(&Setup::standard(&backend.address));
     let mut connection = gateway.connect().await;
     connection.send(&raw::request("GET", "/planner/public/x", "", "")).await;

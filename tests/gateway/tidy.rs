@@ -45,28 +45,16 @@ fn source_tree_is_tidy() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut faults = Vec::new();
     for file in rust_files(&root) {
-        let name = file
-            .strip_prefix(&root)
-            .unwrap()
-            .to_string_lossy()
-            .into_owned();
+        let name = file.strip_prefix(&root).unwrap().to_string_lossy().into_owned();
         faults.extend(file_faults(&name, &fs::read_to_string(&file).unwrap()));
     }
-    assert!(
-        faults.is_empty(),
-        "{} faults:\n{}",
-        faults.len(),
-        faults.join("\n")
-    );
+    assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
 }
 
 /// Everything wrong with one file, as `path:line: what`.
 fn file_faults(path: &str, text: &str) -> Vec<String> {
     let lines: Vec<&str> = text.lines().collect();
-    let code = lines
-        .iter()
-        .position(|l| l.starts_with("#[cfg(test)]"))
-        .unwrap_or(lines.len());
+    let code = lines.iter().position(|l| l.starts_with("#[cfg(test)]")).unwrap_or(lines.len());
     let mut faults = Vec::new();
 
     let stem = Path::new(path).file_stem().unwrap().to_string_lossy();
@@ -74,15 +62,10 @@ fn file_faults(path: &str, text: &str) -> Vec<String> {
         faults.push(format!("{path}:1: a name that says nothing"));
     }
     if !lines.first().is_some_and(|l| l.starts_with("//! ")) {
-        faults.push(format!(
-            "{path}:1: does not open by saying what it is about"
-        ));
+        faults.push(format!("{path}:1: does not open by saying what it is about"));
     }
     if code > FILE_LINES_MAX || lines.len() > FILE_LINES_WITH_TESTS_MAX {
-        faults.push(format!(
-            "{path}:{code}: {code} lines, {} with tests",
-            lines.len()
-        ));
+        faults.push(format!("{path}:{code}: {code} lines, {} with tests", lines.len()));
     }
 
     let own = path.split(['/', '.']).next().unwrap();
@@ -96,17 +79,11 @@ fn file_faults(path: &str, text: &str) -> Vec<String> {
         let line = line.split("//").next().unwrap_or_default();
         for named in crate_paths(line) {
             if named != own && layer(&named).is_none_or(|l| l <= own_layer) {
-                faults.push(format!(
-                    "{path}:{}: `{own}` must not know `{named}`",
-                    number + 1
-                ));
+                faults.push(format!("{path}:{}: `{own}` must not know `{named}`", number + 1));
             }
         }
         if line.contains("super::super") {
-            faults.push(format!(
-                "{path}:{}: write `crate::`, so that the layer shows",
-                number + 1
-            ));
+            faults.push(format!("{path}:{}: write `crate::`, so that the layer shows", number + 1));
         }
     }
     faults

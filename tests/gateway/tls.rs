@@ -19,7 +19,11 @@ use crate::support::raw::{self, Raw};
 use crate::support::setup::Setup;
 use crate::support::{SOON, within};
 
-async fn handshake(gateway: &Gateway, name: &str, config: rustls::ClientConfig) -> std::io::Result<TlsStream<TcpStream>> {
+async fn handshake(
+    gateway: &Gateway,
+    name: &str,
+    config: rustls::ClientConfig,
+) -> std::io::Result<TlsStream<TcpStream>> {
     let tcp = TcpStream::connect(gateway.address).await?;
     let name = ServerName::try_from(name.to_owned()).unwrap();
     TlsConnector::from(Arc::new(config)).connect(name, tcp).await
@@ -34,10 +38,12 @@ fn standard() -> (Backend, Gateway) {
 #[tokio::test]
 async fn tls_1_2_and_1_3_are_spoken_and_the_hybrid_group_is_preferred() {
     let (_backend, gateway) = standard();
-    let modern = handshake(&gateway, "gw.test", gateway.authority.client_versions(&[&rustls::version::TLS13])).await.unwrap();
+    let modern =
+        handshake(&gateway, "gw.test", gateway.authority.client_versions(&[&rustls::version::TLS13])).await.unwrap();
     assert_eq!(modern.get_ref().1.protocol_version(), Some(ProtocolVersion::TLSv1_3));
     assert_eq!(modern.get_ref().1.negotiated_key_exchange_group().unwrap().name(), NamedGroup::X25519MLKEM768);
-    let older = handshake(&gateway, "gw.test", gateway.authority.client_versions(&[&rustls::version::TLS12])).await.unwrap();
+    let older =
+        handshake(&gateway, "gw.test", gateway.authority.client_versions(&[&rustls::version::TLS12])).await.unwrap();
     assert_eq!(older.get_ref().1.protocol_version(), Some(ProtocolVersion::TLSv1_2));
     let handshakes = gateway.metric("gateway_tls_handshakes_total", &["result=\"ok\""]).await;
     assert!(handshakes >= 2.0, "{handshakes}");
@@ -47,23 +53,38 @@ async fn tls_1_2_and_1_3_are_spoken_and_the_hybrid_group_is_preferred() {
 async fn min_version_1_3_refuses_1_2() {
     let backend = Backend::echo();
     let gateway = Gateway::start(&Setup::standard(&backend.address).tls("min_version = \"1.3\""));
-    assert!(handshake(&gateway, "gw.test", gateway.authority.client_versions(&[&rustls::version::TLS12])).await.is_err());
-    assert!(handshake(&gateway, "gw.test", gateway.authority.client_versions(&[&rustls::version::TLS13])).await.is_ok());
+    assert!(
+        handshake(&gateway, "gw.test", gateway.authority.client_versions(&[&rustls::version::TLS12])).await.is_err()
+    );
+    assert!(
+        handshake(&gateway, "gw.test", gateway.authority.client_versions(&[&rustls::version::TLS13])).await.is_ok()
+    );
 }
 
 #[tokio::test]
 async fn old_versions_and_weak_ciphers_are_refused() {
     let (_backend, gateway) = standard();
-    for arguments in [&["-tls1_1"][..], &["-tls1"], &["-tls1_2", "-cipher", "AES128-SHA"], &["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA"], &["-tls1_2", "-cipher", "DHE-RSA-AES128-GCM-SHA256"]] {
+    for arguments in [
+        &["-tls1_1"][..],
+        &["-tls1"],
+        &["-tls1_2", "-cipher", "AES128-SHA"],
+        &["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA"],
+        &["-tls1_2", "-cipher", "DHE-RSA-AES128-GCM-SHA256"],
+    ] {
         let output = openssl(&gateway, arguments).await;
-        assert!(!output.contains("Verify return code: 0") || output.contains("Cipher is (NONE)"), "{arguments:?}: {output}");
+        assert!(
+            !output.contains("Verify return code: 0") || output.contains("Cipher is (NONE)"),
+            "{arguments:?}: {output}"
+        );
     }
 }
 
 /// `openssl s_client` with a request on its input; what it printed.
 async fn openssl(gateway: &Gateway, arguments: &[&str]) -> String {
     let mut command = Command::new("openssl");
-    command.args(["s_client", "-connect", &gateway.address.to_string(), "-servername", "gw.test", "-CAfile"]).arg(gateway.ca_file());
+    command
+        .args(["s_client", "-connect", &gateway.address.to_string(), "-servername", "gw.test", "-CAfile"])
+        .arg(gateway.ca_file());
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let run = tokio::task::spawn_blocking(move || {
         let mut child = command.spawn().unwrap();
@@ -116,7 +137,12 @@ async fn openssl_resumes_too_and_no_early_data_is_offered() {
 #[tokio::test]
 async fn alpn_chooses_the_protocol_and_an_unknown_one_is_refused() {
     let (_backend, gateway) = standard();
-    for (offered, chosen) in [(&["h2", "http/1.1"][..], Some("h2")), (&["http/1.1", "h2"], Some("h2")), (&["http/1.1"], Some("http/1.1")), (&[], None)] {
+    for (offered, chosen) in [
+        (&["h2", "http/1.1"][..], Some("h2")),
+        (&["http/1.1", "h2"], Some("h2")),
+        (&["http/1.1"], Some("http/1.1")),
+        (&[], None),
+    ] {
         let config = Arc::unwrap_or_clone(gateway.authority.client(offered));
         let tls = handshake(&gateway, "gw.test", config).await.unwrap();
         assert_eq!(tls.get_ref().1.alpn_protocol().map(String::from_utf8_lossy).as_deref(), chosen, "{offered:?}");
@@ -134,10 +160,16 @@ async fn each_name_gets_its_own_certificate() {
     let more = "[[server.tls.certificates]]\ncertificate = \"a.pem\"\nprivate_key = \"a.key\"\n[[server.tls.certificates]]\ncertificate = \"b.pem\"\nprivate_key = \"b.key\"";
     let gateway = Gateway::start_in(folder, authority, &Setup::standard(&backend.address).tls(more));
     for name in ["gw.test", "localhost", "a.test", "x.b.test"] {
-        assert!(handshake(&gateway, name, gateway.authority.client_versions(rustls::DEFAULT_VERSIONS)).await.is_ok(), "{name}");
+        assert!(
+            handshake(&gateway, name, gateway.authority.client_versions(rustls::DEFAULT_VERSIONS)).await.is_ok(),
+            "{name}"
+        );
     }
     for name in ["c.test", "b.test", "x.y.b.test"] {
-        assert!(handshake(&gateway, name, gateway.authority.client_versions(rustls::DEFAULT_VERSIONS)).await.is_err(), "{name}");
+        assert!(
+            handshake(&gateway, name, gateway.authority.client_versions(rustls::DEFAULT_VERSIONS)).await.is_err(),
+            "{name}"
+        );
     }
     let mut connection = gateway.connect_tls("a.test", &["http/1.1"]).await;
     connection.send(b"GET /planner/public/x HTTP/1.1\r\nHost: a.test\r\n\r\n").await;
@@ -187,13 +219,21 @@ async fn pairs_that_do_not_fit_are_refused_with_the_files_name() {
         params.not_after = rcgen::date_time_ymd(2021, 1, 1);
     });
     expired.write(folder.path(), "expired");
-    std::fs::write(folder.path().join("garbage.pem"), "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
+    std::fs::write(folder.path().join("garbage.pem"), "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+        .unwrap();
     std::fs::write(folder.path().join("empty.pem"), "").unwrap();
     for (certificate, key, named) in [
-        ("good.pem", "other.key", "other.key"), ("expired.pem", "expired.key", "expired.pem"), ("missing.pem", "good.key", "missing.pem"), ("good.pem", "missing.key", "missing.key"),
-        ("garbage.pem", "good.key", "garbage.pem"), ("empty.pem", "good.key", "empty.pem"), ("good.pem", "good.pem", "good.pem"), ("good.key", "good.key", "good.key"),
+        ("good.pem", "other.key", "other.key"),
+        ("expired.pem", "expired.key", "expired.pem"),
+        ("missing.pem", "good.key", "missing.pem"),
+        ("good.pem", "missing.key", "missing.key"),
+        ("garbage.pem", "good.key", "garbage.pem"),
+        ("empty.pem", "good.key", "empty.pem"),
+        ("good.pem", "good.pem", "good.pem"),
+        ("good.key", "good.key", "good.key"),
     ] {
-        let setup = Setup::standard("http://127.0.0.1:9").only_tls(&format!("certificate = \"{certificate}\"\nprivate_key = \"{key}\""));
+        let setup = Setup::standard("http://127.0.0.1:9")
+            .only_tls(&format!("certificate = \"{certificate}\"\nprivate_key = \"{key}\""));
         let file = folder.path().join("gateway.toml");
         std::fs::write(&file, setup.toml()).unwrap();
         let output = binary().arg("run").arg("--config").arg(&file).current_dir(folder.path()).output().unwrap();
@@ -207,7 +247,11 @@ async fn pairs_that_do_not_fit_are_refused_with_the_files_name() {
 #[tokio::test]
 async fn a_client_hello_in_pieces_is_understood() {
     let (_backend, gateway) = standard();
-    let mut client = rustls::ClientConnection::new(gateway.authority.client(&["http/1.1"]), ServerName::try_from("gw.test").unwrap()).unwrap();
+    let mut client = rustls::ClientConnection::new(
+        gateway.authority.client(&["http/1.1"]),
+        ServerName::try_from("gw.test").unwrap(),
+    )
+    .unwrap();
     let mut hello = Vec::new();
     client.write_tls(&mut hello).unwrap();
     // The same handshake message in many records.
@@ -227,7 +271,12 @@ async fn a_client_hello_in_pieces_is_understood() {
 #[tokio::test]
 async fn what_is_no_tls_is_counted_and_ends() {
     let (backend, gateway) = standard();
-    for bytes in [&b"GET / HTTP/1.1\r\nHost: gw.test\r\n\r\n"[..], b"\x16\x03\x01\xff\xff", b"\0\0\0\0", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
+    for bytes in [
+        &b"GET / HTTP/1.1\r\nHost: gw.test\r\n\r\n"[..],
+        b"\x16\x03\x01\xff\xff",
+        b"\0\0\0\0",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ] {
         let mut connection = Raw::plain(gateway.address).await;
         connection.send(bytes).await;
         connection.finish_sending().await;
@@ -256,11 +305,26 @@ async fn plain_http_is_served_on_loopback_and_elsewhere_only_with_trusted_proxie
     assert_eq!(answer.echoed_values("x-forwarded-proto"), ["http"]);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("gateway.toml");
-    for (more, fine) in [("", false), ("trusted_proxies = [\"10.0.0.0/8\"]", true), ("trusted_proxies = [\"0.0.0.0/0\"]", false), ("trusted_proxies = [\"::/0\"]", false)] {
-        let text = Setup::standard(&backend.address).plain().server(more).toml().replacen("listen = \"127.0.0.1:0\"", "listen = \"0.0.0.0:0\"", 1);
+    for (more, fine) in [
+        ("", false),
+        ("trusted_proxies = [\"10.0.0.0/8\"]", true),
+        ("trusted_proxies = [\"0.0.0.0/0\"]", false),
+        ("trusted_proxies = [\"::/0\"]", false),
+    ] {
+        let text = Setup::standard(&backend.address).plain().server(more).toml().replacen(
+            "listen = \"127.0.0.1:0\"",
+            "listen = \"0.0.0.0:0\"",
+            1,
+        );
         std::fs::write(&file, text).unwrap();
         let output = binary().arg("check").arg("--config").arg(&file).output().unwrap();
-        assert_eq!(output.status.success(), fine, "{more}: {}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert_eq!(
+            output.status.success(),
+            fine,
+            "{more}: {}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
     within(SOON, "still there", || Some(())).await;
 }

@@ -83,11 +83,33 @@ async fn j1_times_that_are_no_integers_are_refused() {
     let mut bench = Bench::new().await;
     let soon = mint::now() + 300;
     let texts = [
-        format!("\"{soon}\""), format!("{soon}.0"), format!("{soon}.5"), format!("{soon}e0"), "1e400".into(), "1e10".into(),
-        "-1".into(), "null".into(), "[]".into(), format!("[{soon}]"), "true".into(), "false".into(), "{}".into(), "\"x\"".into(),
-        "\"\"".into(), "9223372036854775808".into(), "18446744073709551616".into(), "99999999999999999999999".into(),
-        "1e999999999".into(), "-9223372036854775809".into(), "0x7fffffff".into(), "Infinity".into(), "NaN".into(),
-        format!("+{soon}"), format!("0{soon}"), format!("{soon}L"), "-0.0".into(),
+        format!("\"{soon}\""),
+        format!("{soon}.0"),
+        format!("{soon}.5"),
+        format!("{soon}e0"),
+        "1e400".into(),
+        "1e10".into(),
+        "-1".into(),
+        "null".into(),
+        "[]".into(),
+        format!("[{soon}]"),
+        "true".into(),
+        "false".into(),
+        "{}".into(),
+        "\"x\"".into(),
+        "\"\"".into(),
+        "9223372036854775808".into(),
+        "18446744073709551616".into(),
+        "99999999999999999999999".into(),
+        "1e999999999".into(),
+        "-9223372036854775809".into(),
+        "0x7fffffff".into(),
+        "Infinity".into(),
+        "NaN".into(),
+        format!("+{soon}"),
+        format!("0{soon}"),
+        format!("{soon}L"),
+        "-0.0".into(),
     ];
     for name in ["exp", "nbf", "iat"] {
         for text in &texts {
@@ -121,7 +143,15 @@ async fn ids_that_are_no_integers_are_refused() {
 async fn j2_numbers_that_burn_time_are_refused_quickly() {
     let mut bench = Bench::new().await;
     let digits = "9".repeat(5000);
-    for text in ["1e999999999", "1E+999999999", "-1e999999999", "1e-999999999", &digits, &format!("0.{digits}"), &format!("1e{digits}")] {
+    for text in [
+        "1e999999999",
+        "1E+999999999",
+        "-1e999999999",
+        "1e-999999999",
+        &digits,
+        &format!("0.{digits}"),
+        &format!("1e{digits}"),
+    ] {
         for name in ["exp", "iat", "nbf", "accountId", "x"] {
             let token = signed(&with_claim(name, text));
             let began = Instant::now();
@@ -148,18 +178,60 @@ async fn j4_the_algorithm_is_never_the_tokens() {
     let mut bench = Bench::new().await;
     let payload = kind("action").claims().to_string();
     let mut headers: Vec<String> = [
-        "none", "None", "NONE", "nOnE", "", " ", "hs256", "Hs256", "HS256 ", " HS256", "HS384", "HS512", "RS256", "RS384", "RS512",
-        "ES256", "ES384", "ES512", "PS256", "PS512", "EdDSA", "HS1", "HS256\\u0000", "A128KW", "dir", "PBES2-HS256+A128KW",
+        "none",
+        "None",
+        "NONE",
+        "nOnE",
+        "",
+        " ",
+        "hs256",
+        "Hs256",
+        "HS256 ",
+        " HS256",
+        "HS384",
+        "HS512",
+        "RS256",
+        "RS384",
+        "RS512",
+        "ES256",
+        "ES384",
+        "ES512",
+        "PS256",
+        "PS512",
+        "EdDSA",
+        "HS1",
+        "HS256\\u0000",
+        "A128KW",
+        "dir",
+        "PBES2-HS256+A128KW",
     ]
     .iter()
     .map(|alg| format!(r#"{{"alg":"{alg}","typ":"JWT"}}"#))
     .collect();
     headers.extend(
         [
-            r#"{"alg":["HS256"]}"#, r#"{"alg":1}"#, r#"{"alg":null}"#, r#"{"alg":true}"#, r#"{"alg":{"a":"HS256"}}"#, r#"{"typ":"JWT"}"#, "{}",
-            r#"{"alg":"HS256","alg":"HS256"}"#, r#"{"alg":"none","alg":"HS256"}"#, r#"{"alg":"HS256","alg":"none"}"#,
-            r#"{"alg":"HS256","\u0061lg":"none"}"#, r#"{"Alg":"HS256"}"#, r#"{"ALG":"HS256"}"#, "null", "[]", "\"HS256\"", "", "{", r#"{"alg":"HS256"}x"#,
-            r#"{"alg":"HS256",}"#, r#"{'alg':'HS256'}"#, "\u{feff}{\"alg\":\"HS256\"}",
+            r#"{"alg":["HS256"]}"#,
+            r#"{"alg":1}"#,
+            r#"{"alg":null}"#,
+            r#"{"alg":true}"#,
+            r#"{"alg":{"a":"HS256"}}"#,
+            r#"{"typ":"JWT"}"#,
+            "{}",
+            r#"{"alg":"HS256","alg":"HS256"}"#,
+            r#"{"alg":"none","alg":"HS256"}"#,
+            r#"{"alg":"HS256","alg":"none"}"#,
+            r#"{"alg":"HS256","\u0061lg":"none"}"#,
+            r#"{"Alg":"HS256"}"#,
+            r#"{"ALG":"HS256"}"#,
+            "null",
+            "[]",
+            "\"HS256\"",
+            "",
+            "{",
+            r#"{"alg":"HS256"}x"#,
+            r#"{"alg":"HS256",}"#,
+            r#"{'alg':'HS256'}"#,
+            "\u{feff}{\"alg\":\"HS256\"}",
         ]
         .map(str::to_owned),
     );
@@ -168,8 +240,17 @@ async fn j4_the_algorithm_is_never_the_tokens() {
         let unsigned = format!("{}.{}.", mint::encode(header.as_bytes()), mint::encode(payload.as_bytes()));
         bench.refused(&unsigned, header).await;
     }
-    for (alg, algorithm) in [("HS384", hmac::HMAC_SHA384), ("HS512", hmac::HMAC_SHA512), ("HS256", hmac::HMAC_SHA512), ("HS256", hmac::HMAC_SHA384)] {
-        let input = format!("{}.{}", mint::encode(format!(r#"{{"alg":"{alg}"}}"#).as_bytes()), mint::encode(payload.as_bytes()));
+    for (alg, algorithm) in [
+        ("HS384", hmac::HMAC_SHA384),
+        ("HS512", hmac::HMAC_SHA512),
+        ("HS256", hmac::HMAC_SHA512),
+        ("HS256", hmac::HMAC_SHA384),
+    ] {
+        let input = format!(
+            "{}.{}",
+            mint::encode(format!(r#"{{"alg":"{alg}"}}"#).as_bytes()),
+            mint::encode(payload.as_bytes())
+        );
         let tag = mint::mac(algorithm, SIGNING.as_bytes(), input.as_bytes());
         bench.refused(&format!("{input}.{}", mint::encode(&tag)), alg).await;
     }
@@ -184,14 +265,29 @@ async fn j5_headers_that_ask_for_more_are_refused_or_ignored() {
     }
     let mut let_through = 0;
     for member in [
-        r#""b64":false"#, r#""zip":"DEF""#, r#""jwk":{"kty":"oct","k":"AAAA"}"#, r#""jku":"https://127.0.0.1:1/k""#,
-        r#""x5u":"https://127.0.0.1:1/c""#, r#""x5c":["MII"]"#, r#""kid":"../../../../dev/null""#, r#""kid":"' OR 1=1 --""#,
-        r#""kid":1"#, r#""typ":1"#, r#""typ":"at+jwt""#, r#""cty":"JWT""#, r#""enc":"A128GCM""#, r#""p2c":2147483647"#,
+        r#""b64":false"#,
+        r#""zip":"DEF""#,
+        r#""jwk":{"kty":"oct","k":"AAAA"}"#,
+        r#""jku":"https://127.0.0.1:1/k""#,
+        r#""x5u":"https://127.0.0.1:1/c""#,
+        r#""x5c":["MII"]"#,
+        r#""kid":"../../../../dev/null""#,
+        r#""kid":"' OR 1=1 --""#,
+        r#""kid":1"#,
+        r#""typ":1"#,
+        r#""typ":"at+jwt""#,
+        r#""cty":"JWT""#,
+        r#""enc":"A128GCM""#,
+        r#""p2c":2147483647"#,
     ] {
         let status = bench.status(&with_header(&format!(r#"{{"alg":"HS256",{member}}}"#))).await;
         assert!(status == 401 || status == 200, "{member}: {status}");
         let_through += usize::from(status == 200);
-        let bad = mint::sign_parts(format!(r#"{{"alg":"HS256",{member}}}"#).as_bytes(), kind("action").claims().to_string().as_bytes(), STRANGER.as_bytes());
+        let bad = mint::sign_parts(
+            format!(r#"{{"alg":"HS256",{member}}}"#).as_bytes(),
+            kind("action").claims().to_string().as_bytes(),
+            STRANGER.as_bytes(),
+        );
         bench.refused(&bad, member).await;
     }
     bench.finish("J5", let_through);
@@ -238,11 +334,35 @@ async fn j7_what_is_no_compact_jws_is_refused() {
     let general = json!({ "payload": p, "signatures": [{ "protected": h, "signature": s }] }).to_string();
     let jwe = mint::encode(br#"{"alg":"PBES2-HS256+A128KW","enc":"A128CBC-HS256","p2c":2147483647,"p2s":"AA"}"#);
     for token in [
-        format!("{h}.{p}.{s}.{s}.{s}"), format!("{jwe}.AA.AA.AA.AA"), format!("{jwe}.{p}.{s}"), json, general, format!("{h}.{p}"),
-        h.to_owned(), format!("{h}.{p}.{s}."), format!(".{h}.{p}.{s}"), format!("{h}..{p}.{s}"), format!("{h}.{p}.{s}="), format!("{h}=.{p}.{s}"),
-        format!("{h}.{p}=.{s}"), format!("{h}.{p}.{s} x"), format!("{h}.{p} .{s}"), format!("{h}.{p}.{s}%"),
-        "..".into(), "...".into(), ".".into(), format!("..{s}"), format!("{h}..{s}"), format!(".{p}.{s}"), format!("\"{good}\""), format!("<{good}>"),
-        format!("{h}.{p}.+{s}"), format!("{h}.{p}.{s}/"), good.replace('.', ","), good.replace('.', "%2e"), format!("Bearer Bearer {good}"),
+        format!("{h}.{p}.{s}.{s}.{s}"),
+        format!("{jwe}.AA.AA.AA.AA"),
+        format!("{jwe}.{p}.{s}"),
+        json,
+        general,
+        format!("{h}.{p}"),
+        h.to_owned(),
+        format!("{h}.{p}.{s}."),
+        format!(".{h}.{p}.{s}"),
+        format!("{h}..{p}.{s}"),
+        format!("{h}.{p}.{s}="),
+        format!("{h}=.{p}.{s}"),
+        format!("{h}.{p}=.{s}"),
+        format!("{h}.{p}.{s} x"),
+        format!("{h}.{p} .{s}"),
+        format!("{h}.{p}.{s}%"),
+        "..".into(),
+        "...".into(),
+        ".".into(),
+        format!("..{s}"),
+        format!("{h}..{s}"),
+        format!(".{p}.{s}"),
+        format!("\"{good}\""),
+        format!("<{good}>"),
+        format!("{h}.{p}.+{s}"),
+        format!("{h}.{p}.{s}/"),
+        good.replace('.', ","),
+        good.replace('.', "%2e"),
+        format!("Bearer Bearer {good}"),
     ] {
         bench.refused(&token, "no compact JWS").await;
     }
@@ -348,7 +468,9 @@ async fn j10_more_than_one_token_is_refused() {
 #[tokio::test]
 async fn j12_no_answer_and_no_log_says_what_was_in_the_token() {
     let backend = Backend::echo();
-    let gateway = Gateway::start(&Setup::standard(&backend.address).log("format = \"json\"\naccess = \"stdout\"\nlevel = \"debug\""));
+    let gateway = Gateway::start(
+        &Setup::standard(&backend.address).log("format = \"json\"\naccess = \"stdout\"\nlevel = \"debug\""),
+    );
     let mut cases = 0;
     for kind in verified_kinds() {
         let mut claims = kind.claims();
@@ -365,7 +487,10 @@ async fn j12_no_answer_and_no_log_says_what_was_in_the_token() {
             if answer.status != 200 {
                 let (text, fields) = (answer.text(), format!("{:?}", answer.fields));
                 for secret in ["canary", "hmac", "aws", "rustls", "jsonwebtoken", "signing", "panick", &token] {
-                    assert!(!text.to_lowercase().contains(secret) && !fields.contains(secret), "{secret} in {fields} {text}");
+                    assert!(
+                        !text.to_lowercase().contains(secret) && !fields.contains(secret),
+                        "{secret} in {fields} {text}"
+                    );
                 }
             }
             cases += 1;
@@ -392,14 +517,20 @@ async fn j14_a_token_is_never_sought_in_the_body() {
             token.clone(),
         ] {
             for form in ["application/json", "application/x-www-form-urlencoded"] {
-                let lines = format!("Content-Type: {form}\r\nCookie: token={token}; sessionToken={token}\r\nX-Authorization: {token}\r\n");
+                let lines = format!(
+                    "Content-Type: {form}\r\nCookie: token={token}; sessionToken={token}\r\nX-Authorization: {token}\r\n"
+                );
                 assert_eq!(gateway.request("POST", &kind.path(), &lines, &body).await.status, 401, "{}", kind.name);
                 cases += 1;
             }
         }
         // The answer comes before the body: nothing waits for it.
         let mut connection = gateway.connect().await;
-        connection.send(format!("POST {} HTTP/1.1\r\nHost: gw.test\r\nContent-Length: 1000000\r\n\r\n", kind.path()).as_bytes()).await;
+        connection
+            .send(
+                format!("POST {} HTTP/1.1\r\nHost: gw.test\r\nContent-Length: 1000000\r\n\r\n", kind.path()).as_bytes(),
+            )
+            .await;
         if kind.name != "board-webhook" {
             assert_eq!(connection.answer().await.status, 401);
         }
@@ -414,7 +545,13 @@ async fn a_token_in_the_wrong_place_is_none() {
     let gateway = Gateway::start(&Setup::standard(&backend.address));
     for kind in verified_kinds() {
         let token = kind.token();
-        let places = [("token", "Query"), ("sessionToken", "HeaderOrQuery"), ("access_token", "-"), ("Authorization", "-"), ("TOKEN", "-")];
+        let places = [
+            ("token", "Query"),
+            ("sessionToken", "HeaderOrQuery"),
+            ("access_token", "-"),
+            ("Authorization", "-"),
+            ("TOKEN", "-"),
+        ];
         for (name, only) in places {
             if format!("{:?}", kind.place).starts_with(&format!("{only}(")) {
                 continue;
@@ -455,15 +592,33 @@ async fn r23_no_mutant_of_a_valid_token_passes() {
         token.insert(at, 'A');
         bench.refused(&token, "a byte more").await;
     }
-    for secret in [CLIENT, STRANGER, "canary", &SIGNING.to_uppercase(), SIGNING.get(1..).unwrap(), &format!("{SIGNING}\n"), &format!("{SIGNING}\0x")] {
+    for secret in [
+        CLIENT,
+        STRANGER,
+        "canary",
+        &SIGNING.to_uppercase(),
+        SIGNING.get(1..).unwrap(),
+        &format!("{SIGNING}\n"),
+        &format!("{SIGNING}\0x"),
+    ] {
         bench.refused(&mint::sign(&kind("action").claims(), secret), "another secret").await;
     }
     for text in [
-        r#"{"accountId":1,"userId":2,"exp":9999999999,"exp":9999999999}"#, r#"{"accountId":1,"accountId":2,"userId":2,"exp":9999999999}"#,
-        r#"{"accountId":1,"userId":2,"userId":3,"exp":9999999999}"#, r#"{"accountId":1,"userId":2,"exp":9999999999,"\u0065xp":1}"#,
-        r#"{"accountId":1,"userId":2,"exp":9999999999,"a":{"b":1,"b":2}}"#, r#"[{"accountId":1,"userId":2,"exp":9999999999}]"#, "null", "1", "\"x\"", "",
-        r#"{"accountId":1,"userId":2,"exp":9999999999}}"#, r#"{"accountId":1,"userId":2,"exp":9999999999,}"#, r#"{"accountId":1 "userId":2,"exp":9999999999}"#,
-        r#"{"accountId":1,"userId":2,"exp":9999999999,"dat":{"account_id":5,"user_id":6}"#, "{\"accountId\":1,\"userId\":2,\"exp\":9999999999,\"x\":\"\u{1}\"}",
+        r#"{"accountId":1,"userId":2,"exp":9999999999,"exp":9999999999}"#,
+        r#"{"accountId":1,"accountId":2,"userId":2,"exp":9999999999}"#,
+        r#"{"accountId":1,"userId":2,"userId":3,"exp":9999999999}"#,
+        r#"{"accountId":1,"userId":2,"exp":9999999999,"\u0065xp":1}"#,
+        r#"{"accountId":1,"userId":2,"exp":9999999999,"a":{"b":1,"b":2}}"#,
+        r#"[{"accountId":1,"userId":2,"exp":9999999999}]"#,
+        "null",
+        "1",
+        "\"x\"",
+        "",
+        r#"{"accountId":1,"userId":2,"exp":9999999999}}"#,
+        r#"{"accountId":1,"userId":2,"exp":9999999999,}"#,
+        r#"{"accountId":1 "userId":2,"exp":9999999999}"#,
+        r#"{"accountId":1,"userId":2,"exp":9999999999,"dat":{"account_id":5,"user_id":6}"#,
+        "{\"accountId\":1,\"userId\":2,\"exp\":9999999999,\"x\":\"\u{1}\"}",
     ] {
         bench.refused(&signed(text), text).await;
     }

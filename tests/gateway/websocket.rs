@@ -24,7 +24,10 @@ async fn a_verified_websocket_of_npm_ws_is_opened_and_echoes() {
     let peer = Peer::node_http();
     let gateway = Gateway::start(&Setup::standard(&peer.url()));
     let token = kind("view").token();
-    for (path, headers) in [("/planner/view/ws".to_owned(), json!({ "Authorization": token, "X-Monday-User-Id": "666" })), (format!("/planner/view/ws?sessionToken={token}"), json!({}))] {
+    for (path, headers) in [
+        ("/planner/view/ws".to_owned(), json!({ "Authorization": token, "X-Monday-User-Id": "666" })),
+        (format!("/planner/view/ws?sessionToken={token}"), json!({})),
+    ] {
         let outcome = ws_client(&gateway, &path, headers).await;
         assert_eq!(outcome["status"], 101, "{outcome}");
         assert_eq!(outcome["code"], 1000, "{outcome}");
@@ -45,7 +48,12 @@ async fn a_websocket_without_a_valid_token_never_reaches_the_backend() {
     let gateway = Gateway::start(&Setup::standard(&backend.address));
     for lines in [String::new(), format!("Authorization: {}\r\n", sign(&kind("view").claims(), STRANGER))] {
         let mut connection = gateway.connect().await;
-        connection.send(format!("GET /planner/view/ws HTTP/1.1\r\nHost: gw.test\r\n{lines}{HANDSHAKE}\r\n\x01smuggled").as_bytes()).await;
+        connection
+            .send(
+                format!("GET /planner/view/ws HTTP/1.1\r\nHost: gw.test\r\n{lines}{HANDSHAKE}\r\n\x01smuggled")
+                    .as_bytes(),
+            )
+            .await;
         assert_eq!(connection.head().await.status, 401);
     }
     let peer = Peer::node_http();
@@ -61,7 +69,9 @@ async fn only_a_101_opens_the_tunnel_and_then_bytes_pass_as_they_are() {
     let gateway = Gateway::start(&Setup::standard(&backend.address));
     let line = format!("Authorization: {}\r\n", sign(&kind("view").claims(), CLIENT));
     let mut connection = gateway.connect().await;
-    connection.send(format!("GET /planner/view/ws HTTP/1.1\r\nHost: gw.test\r\n{line}{HANDSHAKE}\r\n").as_bytes()).await;
+    connection
+        .send(format!("GET /planner/view/ws HTTP/1.1\r\nHost: gw.test\r\n{line}{HANDSHAKE}\r\n").as_bytes())
+        .await;
     let head = connection.head().await;
     assert_eq!(head.status, 101, "{head:?}");
     assert_eq!(head.field("sec-websocket-accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
@@ -76,7 +86,8 @@ async fn only_a_101_opens_the_tunnel_and_then_bytes_pass_as_they_are() {
 
 #[tokio::test]
 async fn a_tunnel_ends_for_the_client_when_the_backend_ends_it() {
-    let backend = Backend::scripted(|_| vec![Step::Send(ACCEPTED.to_vec()), Step::Send(b"last words".to_vec()), Step::Close]);
+    let backend =
+        Backend::scripted(|_| vec![Step::Send(ACCEPTED.to_vec()), Step::Send(b"last words".to_vec()), Step::Close]);
     let gateway = Gateway::start(&Setup::standard(&backend.address));
     let mut connection = gateway.connect().await;
     connection.send(format!("GET /planner/public/ws HTTP/1.1\r\nHost: gw.test\r\n{HANDSHAKE}\r\n").as_bytes()).await;
@@ -99,11 +110,18 @@ async fn a_handshake_that_is_none_is_refused_or_no_upgrade() {
     let backend = Backend::scripted(|_| vec![Step::Send(ACCEPTED.to_vec()), Step::Tunnel]);
     let gateway = Gateway::start(&Setup::standard(&backend.address));
     for (method, lines) in [
-        ("POST", HANDSHAKE.to_owned()), ("GET", HANDSHAKE.replace("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", "")), ("GET", HANDSHAKE.replace("13", "8")), ("GET", HANDSHAKE.replace("dGhlIHNhbXBsZSBub25jZQ==", "short")),
-        ("GET", HANDSHAKE.replace("Upgrade: websocket", "Upgrade: foo")), ("GET", format!("{HANDSHAKE}Content-Length: 5\r\n")), ("GET", format!("{HANDSHAKE}Transfer-Encoding: chunked\r\n")),
+        ("POST", HANDSHAKE.to_owned()),
+        ("GET", HANDSHAKE.replace("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", "")),
+        ("GET", HANDSHAKE.replace("13", "8")),
+        ("GET", HANDSHAKE.replace("dGhlIHNhbXBsZSBub25jZQ==", "short")),
+        ("GET", HANDSHAKE.replace("Upgrade: websocket", "Upgrade: foo")),
+        ("GET", format!("{HANDSHAKE}Content-Length: 5\r\n")),
+        ("GET", format!("{HANDSHAKE}Transfer-Encoding: chunked\r\n")),
     ] {
         let mut connection = gateway.connect().await;
-        connection.send(format!("{method} /planner/public/ws HTTP/1.1\r\nHost: gw.test\r\n{lines}\r\nhello").as_bytes()).await;
+        connection
+            .send(format!("{method} /planner/public/ws HTTP/1.1\r\nHost: gw.test\r\n{lines}\r\nhello").as_bytes())
+            .await;
         let status = connection.head().await.status;
         assert!(matches!(status, 400 | 426 | 502), "{method} {lines}: {status}");
     }
@@ -112,10 +130,19 @@ async fn a_handshake_that_is_none_is_refused_or_no_upgrade() {
 #[tokio::test]
 async fn a_route_with_cors_opens_for_listed_origins_only() {
     let backend = Backend::scripted(|_| vec![Step::Send(ACCEPTED.to_vec()), Step::Tunnel]);
-    let gateway = Gateway::start(&Setup::bare(&backend.address).kind_route("public", "cors = { origins = [\"https://app.example.com\"] }"));
-    for (origin, status) in [("Origin: https://app.example.com\r\n", 101), ("Origin: https://evil.example.com\r\n", 403), ("Origin: null\r\n", 403), ("", 403)] {
+    let gateway = Gateway::start(
+        &Setup::bare(&backend.address).kind_route("public", "cors = { origins = [\"https://app.example.com\"] }"),
+    );
+    for (origin, status) in [
+        ("Origin: https://app.example.com\r\n", 101),
+        ("Origin: https://evil.example.com\r\n", 403),
+        ("Origin: null\r\n", 403),
+        ("", 403),
+    ] {
         let mut connection = gateway.connect().await;
-        connection.send(format!("GET /planner/public/ws HTTP/1.1\r\nHost: gw.test\r\n{origin}{HANDSHAKE}\r\n").as_bytes()).await;
+        connection
+            .send(format!("GET /planner/public/ws HTTP/1.1\r\nHost: gw.test\r\n{origin}{HANDSHAKE}\r\n").as_bytes())
+            .await;
         assert_eq!(connection.head().await.status, status, "{origin}");
     }
     assert_eq!(backend.count(), 1);

@@ -105,8 +105,7 @@ fn explain(args: &ExplainTokenArgs, config: &Config, token: &str, now: i64) -> R
         .iter()
         .filter(|row| row.signed_by != SignedBy::Nobody && args.kind.is_none_or(|kind| kind == row.kind))
         .map(|row| {
-            let asked =
-                Asked { row, app: Some(&keys), public_urls: &config.server.public_urls, path: &path, now };
+            let asked = Asked { row, app: Some(&keys), public_urls: &config.server.public_urls, path: &path, now };
             (row, judged(bare, &asked))
         })
         .collect();
@@ -156,9 +155,9 @@ fn read(token: &str, config: &Config, app: &App, steps: &mut Vec<Step>) -> Optio
 /// Whose secret it is.
 fn signature(compact: &Compact<'_>, config: &Config, app: &App) -> Step {
     let others = config.apps.iter().filter(|other| other.name != app.name);
-    let candidates = std::iter::once(app).chain(others).flat_map(|app| {
-        [(app, "signing_secret", &app.signing_secrets), (app, "client_secret", &app.client_secrets)]
-    });
+    let candidates = std::iter::once(app)
+        .chain(others)
+        .flat_map(|app| [(app, "signing_secret", &app.signing_secrets), (app, "client_secret", &app.client_secrets)]);
     for (owner, name, secrets) in candidates {
         let keys: Vec<_> = secrets.iter().map(Key::new).collect();
         if let Ok(at) = compact.verify(&keys) {
@@ -187,7 +186,8 @@ fn explain_claims(claims: &Value, config: &Config, app: &App, now: i64, steps: &
         }
     }
     if let Some(aud) = claims.get("aud") {
-        let expected: Vec<_> = config.server.public_urls.iter().map(|url| format!("{}{}", url.origin(), url.path)).collect();
+        let expected: Vec<_> =
+            config.server.public_urls.iter().map(|url| format!("{}{}", url.origin(), url.path)).collect();
         let says = format!("{aud}; the gateway is at {}", expected.join(", "));
         steps.push(Step { what: "aud", good: true, says });
     }
@@ -222,8 +222,7 @@ fn name_of(name: &str) -> &'static str {
 /// A time in words.
 fn when(time: i64, now: i64) -> String {
     let distance = now.abs_diff(time);
-    let (days, hours, minutes, seconds) =
-        (distance / 86_400, distance / 3600 % 24, distance / 60 % 60, distance % 60);
+    let (days, hours, minutes, seconds) = (distance / 86_400, distance / 3600 % 24, distance / 60 % 60, distance % 60);
     let words = match (days, hours, minutes) {
         (0, 0, 0) => format!("{seconds} s"),
         (0, 0, _) => format!("{minutes} min {seconds} s"),
@@ -265,11 +264,8 @@ impl Explanation {
     }
 
     fn to_json(&self) -> String {
-        let steps: Vec<_> = self
-            .steps
-            .iter()
-            .map(|step| json!({ "what": step.what, "ok": step.good, "says": step.says }))
-            .collect();
+        let steps: Vec<_> =
+            self.steps.iter().map(|step| json!({ "what": step.what, "ok": step.good, "says": step.says })).collect();
         let kinds: Vec<_> = self
             .verdicts
             .iter()

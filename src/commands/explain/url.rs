@@ -94,8 +94,7 @@ pub(crate) fn run(args: &ExplainUrlArgs, config: &Config) -> ExitCode {
 
 fn answer<'c>(method: &'c Method, url: &str, config: &'c Config) -> Result<Answer<'c>, String> {
     let asked = Asked::read(url, config)?;
-    let fits =
-        config.routes.iter().map(|route| Ok((route, fit(route, method, &asked)?))).collect::<Result<_, String>>()?;
+    let fits = config.routes.iter().map(|route| (route, fit(route, method, &asked))).collect();
     let way = way(method, &asked, config)?;
     Ok(Answer { config, method, asked, way, fits })
 }
@@ -137,7 +136,7 @@ fn way<'c>(method: &Method, asked: &Asked, config: &'c Config) -> Result<Way<'c>
     if let Err(flaw) = asked.query.as_deref().map_or(Ok(()), path::judge_query) {
         return refused(Refusal::Malformed(flaw), "the query has a character that must be percent-encoded");
     }
-    let index = build::index(config).map_err(|fault| fault.to_string())?;
+    let index = build::index(config);
     match index.find(&asked.host, &asked.path, method) {
         Found::Route(at) => config.routes.get(at).map(Way::Route).ok_or_else(|| "the index is out of step".to_owned()),
         Found::Nothing => refused(Refusal::NoRoute, "no route has this host and path"),
@@ -149,20 +148,18 @@ fn way<'c>(method: &Method, asked: &Asked, config: &'c Config) -> Result<Way<'c>
 }
 
 /// Asks an index with this route alone.
-fn fit(route: &Route, method: &Method, asked: &Asked) -> Result<Fit, String> {
+fn fit(route: &Route, method: &Method, asked: &Asked) -> Fit {
     let everywhere = Pattern { base: String::new(), rest: true };
-    let finds = |entry: Entry<'_>, path: &str| {
-        Index::build(&[entry]).map(|index| index.find(&asked.host, path, method)).map_err(|fault| fault.to_string())
-    };
+    let finds = |entry: Entry<'_>, path: &str| Index::build(&[entry]).find(&asked.host, path, method);
     let host = route.host.as_deref();
-    if finds(Entry { host, pattern: &everywhere, methods: &[] }, "/")? == Found::Nothing {
-        return Ok(OtherHost);
+    if finds(Entry { host, pattern: &everywhere, methods: &[] }, "/") == Found::Nothing {
+        return OtherHost;
     }
-    Ok(match finds(Entry { host, pattern: &route.pattern, methods: &route.methods }, &asked.path)? {
+    match finds(Entry { host, pattern: &route.pattern, methods: &route.methods }, &asked.path) {
         Found::Route(_) => Suits,
         Found::Nothing => OtherPath,
         Found::OtherMethods(_) => OtherMethod,
-    })
+    }
 }
 
 impl Answer<'_> {

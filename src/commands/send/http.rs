@@ -79,7 +79,9 @@ pub(in crate::commands) async fn send(
     trust: &Trust<'_>,
     patience: Duration,
 ) -> Result<Answer, SendFault> {
-    tokio::time::timeout(patience, connect_and_send(request, trust)).await.map_err(|_elapsed| SendFault::Slow(patience))?
+    tokio::time::timeout(patience, connect_and_send(request, trust))
+        .await
+        .map_err(|_elapsed| SendFault::Slow(patience))?
 }
 
 async fn connect_and_send(mut request: Request<Full<Bytes>>, trust: &Trust<'_>) -> Result<Answer, SendFault> {

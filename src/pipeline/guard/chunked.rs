@@ -16,9 +16,26 @@ const OVERHEAD: usize = CHUNK_OVERHEAD - 2 * (TRAILERS as usize + 2);
 /// Trailer fields that a recipient might merge into the head (RFC 9110, section 6.5.1): framing, routing, authentication,
 /// and how to read the content.
 const FORBIDDEN: [&[u8]; 20] = [
-    b"transfer-encoding", b"content-length", b"host", b"authorization", b"proxy-authorization", b"cookie", b"set-cookie",
-    b"content-encoding", b"content-type", b"content-range", b"connection", b"keep-alive", b"upgrade", b"te", b"trailer",
-    b"expect", b"max-forwards", b"cache-control", b"range", b"forwarded",
+    b"transfer-encoding",
+    b"content-length",
+    b"host",
+    b"authorization",
+    b"proxy-authorization",
+    b"cookie",
+    b"set-cookie",
+    b"content-encoding",
+    b"content-type",
+    b"content-range",
+    b"connection",
+    b"keep-alive",
+    b"upgrade",
+    b"te",
+    b"trailer",
+    b"expect",
+    b"max-forwards",
+    b"cache-control",
+    b"range",
+    b"forwarded",
 ];
 
 /// Where in a chunked body we are.
@@ -125,7 +142,17 @@ impl Chunked {
             }
             (State::TrailerLf, b'\n') if self.line.is_empty() => Some(State::End),
             (State::TrailerLf, b'\n') => self.trailer(),
-            (State::Extension | State::SizeLf | State::Data | State::DataCr | State::DataLf | State::Trailer | State::TrailerLf | State::End, _) => None,
+            (
+                State::Extension
+                | State::SizeLf
+                | State::Data
+                | State::DataCr
+                | State::DataLf
+                | State::Trailer
+                | State::TrailerLf
+                | State::End,
+                _,
+            ) => None,
         }
     }
 
@@ -157,7 +184,8 @@ impl Chunked {
     fn trailer(&mut self) -> Option<State> {
         self.trailers = self.trailers.saturating_add(1);
         let (name, _) = split_field(&self.line).ok()?;
-        let forbidden = FORBIDDEN.iter().any(|forbidden| name.eq_ignore_ascii_case(forbidden)) || resembles_length(name);
+        let forbidden =
+            FORBIDDEN.iter().any(|forbidden| name.eq_ignore_ascii_case(forbidden)) || resembles_length(name);
         if forbidden || self.trailers > TRAILERS {
             return None;
         }
@@ -191,10 +219,33 @@ mod tests {
     #[test]
     fn forms_that_others_read_otherwise_are_broken() {
         for body in [
-            "\r\n", " 1\r\na", "+1\r\na", "-1\r\n", "0x1\r\na", "1 \r\na", "1\t;a\r\na", "g\r\n", "1\na\r\n", "1\r\nab\r\n", "1\r\na\n0\r\n",
-            "1\r\na\r0\r\n", "1;a\nb\r\na", "1;a\rb\r\na", "1;a\0\r\na", "10000000000000000\r\n", "00000000000000001\r\na", "0\r\n\n", "0\r\nA : b\r\n\r\n",
-            "0\r\n a\r\n\r\n", "0\r\nA: b\nB: c\r\n\r\n", "0\r\nHost: h\r\n\r\n", "0\r\nContent-Length: 1\r\n\r\n",
-            "0\r\nTransfer-Encoding: chunked\r\n\r\n", "0\r\nauthorization: a\r\n\r\n", "0\r\nContent_Length: 1\r\n\r\n", "0\r\n\r\r\n",
+            "\r\n",
+            " 1\r\na",
+            "+1\r\na",
+            "-1\r\n",
+            "0x1\r\na",
+            "1 \r\na",
+            "1\t;a\r\na",
+            "g\r\n",
+            "1\na\r\n",
+            "1\r\nab\r\n",
+            "1\r\na\n0\r\n",
+            "1\r\na\r0\r\n",
+            "1;a\nb\r\na",
+            "1;a\rb\r\na",
+            "1;a\0\r\na",
+            "10000000000000000\r\n",
+            "00000000000000001\r\na",
+            "0\r\n\n",
+            "0\r\nA : b\r\n\r\n",
+            "0\r\n a\r\n\r\n",
+            "0\r\nA: b\nB: c\r\n\r\n",
+            "0\r\nHost: h\r\n\r\n",
+            "0\r\nContent-Length: 1\r\n\r\n",
+            "0\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "0\r\nauthorization: a\r\n\r\n",
+            "0\r\nContent_Length: 1\r\n\r\n",
+            "0\r\n\r\r\n",
         ] {
             assert!(matches!(follow(body.as_bytes()), Progress::Broken(_)), "{body:?}");
         }

@@ -114,7 +114,8 @@ impl<'a> RequestLine<'a> {
     fn read(line: &'a [u8]) -> Result<Self, Refusal> {
         let malformed = Refusal::Malformed(Malformed::RequestLine);
         let mut parts = line.split(|&byte| byte == b' ');
-        let (Some(method), Some(target), Some(version), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+        let (Some(method), Some(target), Some(version), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
         else {
             return Err(malformed);
         };
@@ -278,14 +279,35 @@ mod tests {
     #[test]
     fn request_lines_with_another_form_are_refused() {
         for line in [
-            "", " GET / HTTP/1.1", "GET  / HTTP/1.1", "GET / HTTP/1.1 ", "GET /", "GET / HTTP/2.0", "GET / HTTP/1.2",
-            "GET / http/1.1", "PRI * HTTP/2.0", "G(T / HTTP/1.1", "GET\t/ HTTP/1.1", "GET / a HTTP/1.1",
+            "",
+            " GET / HTTP/1.1",
+            "GET  / HTTP/1.1",
+            "GET / HTTP/1.1 ",
+            "GET /",
+            "GET / HTTP/2.0",
+            "GET / HTTP/1.2",
+            "GET / http/1.1",
+            "PRI * HTTP/2.0",
+            "G(T / HTTP/1.1",
+            "GET\t/ HTTP/1.1",
+            "GET / a HTTP/1.1",
         ] {
             let malformed = refused(&format!("\r\n{line}\r\nHost: h\r\n\r\n"));
             assert_eq!(malformed, Malformed::RequestLine, "{line:?}");
         }
         for target in [
-            "*", "a", "h:80", "/a#b", "/\u{e9}", "http://h", "http://h?a", "ftp://h/", "http://u@h/", "http:///", "/<", "/a?\"",
+            "*",
+            "a",
+            "h:80",
+            "/a#b",
+            "/\u{e9}",
+            "http://h",
+            "http://h?a",
+            "ftp://h/",
+            "http://u@h/",
+            "http:///",
+            "/<",
+            "/a?\"",
         ] {
             let malformed = refused(&format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n"));
             assert_eq!(malformed, Malformed::Target, "{target:?}");
@@ -329,7 +351,17 @@ mod tests {
             let text = format!("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {value}\r\n\r\n");
             assert_eq!(refused(&text), Malformed::ContentLength, "{value:?}");
         }
-        for value in ["", ",chunked", "chunked,", "gzip, chunked", "chunked, chunked", "identity", "\"chunked\"", "chunked;a", "xchunked"] {
+        for value in [
+            "",
+            ",chunked",
+            "chunked,",
+            "gzip, chunked",
+            "chunked, chunked",
+            "identity",
+            "\"chunked\"",
+            "chunked;a",
+            "xchunked",
+        ] {
             let text = format!("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: {value}\r\n\r\n");
             assert_eq!(refused(&text), Malformed::TransferEncoding, "{value:?}");
         }
@@ -341,9 +373,15 @@ mod tests {
         ] {
             assert_eq!(refused(&format!("POST / HTTP/1.1\r\nHost: h\r\n{fields}\r\n")), malformed, "{fields:?}");
         }
-        assert_eq!(refused("POST / HTTP/1.0\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"), Malformed::TransferEncoding);
+        assert_eq!(
+            refused("POST / HTTP/1.0\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"),
+            Malformed::TransferEncoding
+        );
         assert_eq!(refused("GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\n"), Malformed::ContentLength);
-        assert_eq!(refused("HEAD / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"), Malformed::TransferEncoding);
+        assert_eq!(
+            refused("HEAD / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"),
+            Malformed::TransferEncoding
+        );
     }
 
     #[test]

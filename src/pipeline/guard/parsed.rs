@@ -92,7 +92,8 @@ pub(crate) fn check<B>(mut request: Request<B>, conn: &ConnInfo) -> Result<Clean
     let host = judge_host(&request, &facts, conn)?;
     let parsed = host.to_str().ok().and_then(host::parse).ok_or(Refusal::Malformed(Malformed::Host))?;
     let name_bytes = parsed.name.len();
-    let lowered = parsed.name.bytes().any(|byte| byte.is_ascii_uppercase()).then(|| parsed.name.to_ascii_lowercase().into());
+    let lowered =
+        parsed.name.bytes().any(|byte| byte.is_ascii_uppercase()).then(|| parsed.name.to_ascii_lowercase().into());
     let target = judge_target(&request)?;
     let upgrade = judge_upgrade(&request)?;
     if facts.cookies > 1 && request.version() == Version::HTTP_2 {
@@ -129,7 +130,9 @@ impl Facts {
                 header::CONTENT_LENGTH => facts.lengths += 1,
                 header::TRANSFER_ENCODING => facts.codings += 1,
                 header::MAX_FORWARDS => return Err(Refusal::Malformed(Malformed::MaxForwards)),
-                _ if resembles_length(name.as_str().as_bytes()) => return Err(Refusal::Malformed(Malformed::FieldName)),
+                _ if resembles_length(name.as_str().as_bytes()) => {
+                    return Err(Refusal::Malformed(Malformed::FieldName));
+                }
                 _ => {}
             }
         }
@@ -166,7 +169,9 @@ fn judge_http_2_field(name: &HeaderName, value: &HeaderValue) -> Result<(), Refu
         header::TRANSFER_ENCODING => Malformed::TransferEncoding,
         header::TE if value != "trailers" => Malformed::TransferEncoding,
         header::UPGRADE | header::CONNECTION => Malformed::Upgrade,
-        _ if *name == headers::KEEP_ALIVE || *name == headers::PROXY_CONNECTION || *name == headers::HTTP2_SETTINGS => Malformed::Upgrade,
+        _ if *name == headers::KEEP_ALIVE || *name == headers::PROXY_CONNECTION || *name == headers::HTTP2_SETTINGS => {
+            Malformed::Upgrade
+        }
         // HTTP/1 would drop the space.
         _ => match value.as_bytes() {
             [b' ' | b'\t', ..] | [.., b' ' | b'\t'] => Malformed::ControlCharacter,
@@ -196,7 +201,9 @@ fn judge_host<B>(request: &Request<B>, facts: &Facts, conn: &ConnInfo) -> Result
     match field {
         Some(host) if host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes()) => Ok(host.clone()),
         Some(_) => refuse(Malformed::HostMismatch),
-        None if is_http_2 => HeaderValue::from_str(authority.as_str()).map_err(|_not_a_value| Refusal::Malformed(Malformed::Host)),
+        None if is_http_2 => {
+            HeaderValue::from_str(authority.as_str()).map_err(|_not_a_value| Refusal::Malformed(Malformed::Host))
+        }
         None => refuse(Malformed::Host),
     }
 }
@@ -273,9 +280,14 @@ mod tests {
 
     #[test]
     fn path_query_and_host_are_what_came() {
-        let clean = check_on(Secure::Tls1_3, Request::builder().uri("/a%20b?c=d").header("host", "Gw.Example.com.:8443")).unwrap();
+        let clean =
+            check_on(Secure::Tls1_3, Request::builder().uri("/a%20b?c=d").header("host", "Gw.Example.com.:8443"))
+                .unwrap();
         assert_eq!((clean.path(), clean.query()), ("/a%20b", Some("c=d")));
-        assert_eq!((clean.host(), clean.raw_host()), ("gw.example.com", &HeaderValue::from_static("Gw.Example.com.:8443")));
+        assert_eq!(
+            (clean.host(), clean.raw_host()),
+            ("gw.example.com", &HeaderValue::from_static("Gw.Example.com.:8443"))
+        );
         let clean = check_on(Secure::Tls1_3, over_2("https://h:1/a")).unwrap();
         assert_eq!((clean.host(), clean.raw_host()), ("h", &HeaderValue::from_static("h:1")));
     }
@@ -333,13 +345,17 @@ mod tests {
         ] {
             assert_eq!(refused(post().header(name, value)), malformed, "{name}: {value}");
         }
-        assert_eq!(refused(post().header("content-length", "5").header("content-length", "5")), Malformed::ContentLength);
+        assert_eq!(
+            refused(post().header("content-length", "5").header("content-length", "5")),
+            Malformed::ContentLength
+        );
         assert_eq!(refused(over_2("https://h/").header("content-length", "5")), Malformed::ContentLength);
     }
 
     #[test]
     fn cookies_that_http_2_split_are_one_field_again() {
-        let clean = check_on(Secure::Tls1_3, over_2("https://h/").header("cookie", "a=b").header("cookie", "c=d")).unwrap();
+        let clean =
+            check_on(Secure::Tls1_3, over_2("https://h/").header("cookie", "a=b").header("cookie", "c=d")).unwrap();
         let cookies: Vec<_> = clean.request().headers().get_all("cookie").iter().collect();
         assert_eq!(cookies, ["a=b; c=d"]);
     }
@@ -347,11 +363,16 @@ mod tests {
     #[test]
     fn a_websocket_handshake_is_seen_and_half_of_one_refused() {
         let fields = [
-            ("connection", "Upgrade"), ("upgrade", "websocket"), ("sec-websocket-version", "13"),
+            ("connection", "Upgrade"),
+            ("upgrade", "websocket"),
+            ("sec-websocket-version", "13"),
             ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
         ];
         let without = |left_out: &str| {
-            fields.iter().filter(|(name, _)| *name != left_out).fold(over_1("/"), |request, (name, value)| request.header(*name, *value))
+            fields
+                .iter()
+                .filter(|(name, _)| *name != left_out)
+                .fold(over_1("/"), |request, (name, value)| request.header(*name, *value))
         };
         assert!(check_on(Secure::Plain, without("")).unwrap().upgrade().is_some());
         assert!(check_on(Secure::Plain, without("upgrade")).unwrap().upgrade().is_none());

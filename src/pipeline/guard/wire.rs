@@ -101,7 +101,17 @@ impl<S> Wire<S> {
     /// Stands before `stream`, which is at the start of a head.
     pub(crate) fn new(stream: S, limits: HeadLimits, watch: Rc<Watch>, half_close: HalfClose) -> Self {
         let scanner = Scanner { state: State::Head, limits };
-        Self { stream, watch, scanner, held: BytesMut::new(), cleared: 0, unjudged: false, drained: 0, ended: false, half_close }
+        Self {
+            stream,
+            watch,
+            scanner,
+            held: BytesMut::new(),
+            cleared: 0,
+            unjudged: false,
+            drained: 0,
+            ended: false,
+            half_close,
+        }
     }
 
     /// What the connection knows of this wire.
@@ -258,7 +268,10 @@ impl<S: AsyncRead + Unpin> Wire<S> {
     /// The client has closed its side in order. hyper hears of it once no answer is due: to it, a half-closed client is one
     /// that has gone (RFC 9112, section 9.6).
     fn end(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
-        if self.half_close == HalfClose::Served && matches!(self.scanner.state, State::Head) && self.watch.is_answering() {
+        if self.half_close == HalfClose::Served
+            && matches!(self.scanner.state, State::Head)
+            && self.watch.is_answering()
+        {
             self.watch.sleep(cx);
             return Poll::Pending;
         }
@@ -285,7 +298,8 @@ impl<S: AsyncRead + Unpin> Wire<S> {
             State::Head if !self.held.is_empty() => {
                 // Only a new line, or too many bytes, can change the judgement: a head that comes byte by byte costs no
                 // more than its lines.
-                self.unjudged = memchr(b'\n', fresh).is_some() || self.held.len() + fresh.len() > self.scanner.limits.bytes;
+                self.unjudged =
+                    memchr(b'\n', fresh).is_some() || self.held.len() + fresh.len() > self.scanner.limits.bytes;
                 self.held.extend_from_slice(fresh);
                 buf.set_filled(start);
             }
@@ -387,7 +401,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         self.note(written)
     }
 
-    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
         self.note(written)
     }

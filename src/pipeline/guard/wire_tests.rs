@@ -26,7 +26,7 @@ impl AsyncRead for Script {
 }
 
 fn wire(pieces: &[&[u8]]) -> Wire<Script> {
-    let script = Script(pieces.iter().map(|piece| piece.to_vec()).collect());
+    let script = Script(pieces.iter().filter(|piece| !piece.is_empty()).map(|piece| piece.to_vec()).collect());
     Wire::new(script, LIMITS, Rc::default(), HalfClose::Gone)
 }
 
@@ -46,8 +46,10 @@ fn read(wire: &mut Wire<Script>, room: usize) -> io::Result<Vec<u8>> {
 }
 
 const GET: &[u8] = b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
-const CHUNKED: &[u8] = b"POST /b HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nabc\r\n0\r\nA: b\r\n\r\n";
-const LENGTH: &[u8] = b"\r\nPUT /c HTTP/1.1\r\nHost: h\r\nContent-Length: 30\r\n\r\nGET / HTTP/1.1\r\nX: y\r\n\r\n\0\0\0\0\0\0";
+const CHUNKED: &[u8] =
+    b"POST /b HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nabc\r\n0\r\nA: b\r\n\r\n";
+const LENGTH: &[u8] =
+    b"\r\nPUT /c HTTP/1.1\r\nHost: h\r\nContent-Length: 30\r\n\r\nGET / HTTP/1.1\r\nX: y\r\n\r\n\0\0\0\0\0\0";
 const BAD: &[u8] = b"GET /bad HTTP/1.1\r\nHost: h\r\nX : y\r\n\r\n";
 const HANDSHAKE: &[u8] = b"GET /ws HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
 
@@ -170,7 +172,9 @@ fn clean_message() -> impl Strategy<Value = Vec<u8>> {
         Just(CHUNKED.to_vec()),
         Just(LENGTH.to_vec()),
         ("[!-~]{0,20}", prop::collection::vec(any::<u8>(), 0..300)).prop_map(|(value, body)| {
-            let mut message = format!("POST /x HTTP/1.1\r\nHost: h\r\nX-A: {value}\r\nContent-Length: {}\r\n\r\n", body.len()).into_bytes();
+            let mut message =
+                format!("POST /x HTTP/1.1\r\nHost: h\r\nX-A: {value}\r\nContent-Length: {}\r\n\r\n", body.len())
+                    .into_bytes();
             message.extend_from_slice(&body);
             message
         }),
@@ -256,7 +260,8 @@ async fn through_hyper(bytes: &[u8]) -> (Vec<(String, Option<Refusal>)>, String)
             Ok::<_, std::convert::Infallible>(http::Response::new(Empty::<bytes::Bytes>::new()))
         }
     });
-    let connection = hyper::server::conn::http1::Builder::new().serve_connection(hyper_util::rt::TokioIo::new(wire), service);
+    let connection =
+        hyper::server::conn::http1::Builder::new().serve_connection(hyper_util::rt::TokioIo::new(wire), service);
     client.write_all(bytes).await.unwrap();
     let mut answers = String::new();
     let talk = async {

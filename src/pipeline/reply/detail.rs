@@ -108,7 +108,9 @@ fn forbidden(why: Forbidden) -> &'static str {
 
 fn upstream(fault: UpstreamFault) -> &'static str {
     match fault {
-        UpstreamFault::Connect => "the upstream refused the connection, is unreachable, or its certificate did not verify",
+        UpstreamFault::Connect => {
+            "the upstream refused the connection, is unreachable, or its certificate did not verify"
+        }
         UpstreamFault::ConnectTimeout => "no connection to the upstream within connect_timeout",
         UpstreamFault::Exhausted => "all of the upstream's max_connections are in use",
         UpstreamFault::Closed => "the upstream closed the connection before it answered",

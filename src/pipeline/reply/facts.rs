@@ -136,9 +136,13 @@ fn unauthorized(why: &Unauthorized) -> &'static str {
         Unauthorized::Missing => "token_missing",
         Unauthorized::Multiple => "token_multiple",
         Unauthorized::Token(flaw) => match flaw {
-            Flaw::TooLong | Flaw::Parts | Flaw::Base64 | Flaw::Header | Flaw::Critical | Flaw::Claims | Flaw::NoExpiry => {
-                "token_malformed"
-            }
+            Flaw::TooLong
+            | Flaw::Parts
+            | Flaw::Base64
+            | Flaw::Header
+            | Flaw::Critical
+            | Flaw::Claims
+            | Flaw::NoExpiry => "token_malformed",
             Flaw::Algorithm => "token_algorithm",
             Flaw::Signature => "token_signature",
         },

@@ -90,7 +90,8 @@ impl Prefers {
         for range in headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).flat_map(|v| v.split(',')) {
             let mut parts = range.split(';').map(str::trim);
             let media = parts.next().unwrap_or_default();
-            let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q="))).map_or(1000, weight);
+            let weight =
+                parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q="))).map_or(1000, weight);
             if media.eq_ignore_ascii_case("text/html") || media.eq_ignore_ascii_case("application/xhtml+xml") {
                 html = weight.max(html);
             } else if media.eq_ignore_ascii_case("application/json") {
@@ -207,8 +208,7 @@ fn json(words: &Words, status: StatusCode, look: &Look<'_>) -> Response<Bytes> {
 }
 
 fn page(words: &Words, look: &Look<'_>) -> Response<Bytes> {
-    let page =
-        Page { title: words.title, happened: words.happened, advice: words.advice, request_id: look.request_id };
+    let page = Page { title: words.title, happened: words.happened, advice: words.advice, request_id: look.request_id };
     let mut response = whole(page.html().into_bytes());
     pages::set_headers(response.headers_mut());
     response

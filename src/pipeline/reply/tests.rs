@@ -77,7 +77,9 @@ fn refusals() -> Vec<Refusal> {
     ];
     all.extend(malformed().map(Refusal::Malformed));
     all.extend(unauthorized().into_iter().map(Refusal::Unauthorized));
-    all.extend([Forbidden::Guest, Forbidden::ViewOnly, Forbidden::NotAdmin, Forbidden::Account].map(Refusal::Forbidden));
+    all.extend(
+        [Forbidden::Guest, Forbidden::ViewOnly, Forbidden::NotAdmin, Forbidden::Account].map(Refusal::Forbidden),
+    );
     all.extend(
         [
             UpstreamFault::Connect,
@@ -136,7 +138,11 @@ fn only_401_and_403_carry_a_severity_code_and_it_is_4000() {
         let code = member(response, "severityCode");
         assert_eq!(code, if told { serde_json::json!(4000) } else { serde_json::Value::Null }, "{refusal:?}");
         for name in ["notificationErrorTitle", "notificationErrorDescription", "runtimeErrorDescription"] {
-            assert_eq!(member(response, name).as_str().is_some_and(|text| !text.is_empty()), told, "{refusal:?} {name}");
+            assert_eq!(
+                member(response, name).as_str().is_some_and(|text| !text.is_empty()),
+                told,
+                "{refusal:?} {name}"
+            );
         }
     });
 }
@@ -230,7 +236,8 @@ fn people_get_pages_and_mondays_servers_never_do() {
 #[test]
 fn after_a_request_whose_end_is_in_doubt_the_connection_ends() {
     for refusal in refusals() {
-        let doubt = [400, 408, 413, 431, 500].contains(&facts(&refusal).status.as_u16()) || refusal == Refusal::MethodRefused;
+        let doubt =
+            [400, 408, 413, 431, 500].contains(&facts(&refusal).status.as_u16()) || refusal == Refusal::MethodRefused;
         assert_eq!(facts(&refusal).connection == Connection::Close, doubt, "{refusal:?}");
     }
 }

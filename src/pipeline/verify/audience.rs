@@ -35,9 +35,7 @@ fn is_origin(aud: &str, url: &PublicUrl) -> Option<String> {
         "" => default,
         port => port.strip_prefix(':')?.parse().ok()?,
     };
-    let same = scheme == url.scheme
-        && authority.host().eq_ignore_ascii_case(&url.host)
-        && port == url.port;
+    let same = scheme == url.scheme && authority.host().eq_ignore_ascii_case(&url.host) && port == url.port;
     same.then(|| uri.path().to_owned())
 }
 

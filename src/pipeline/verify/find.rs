@@ -78,7 +78,9 @@ fn in_header<'r>(mut fields: impl Iterator<Item = &'r [u8]>) -> Result<Option<&'
     // Bytes that are no text are no token either; the empty string would say that there is none.
     let field = std::str::from_utf8(field).unwrap_or("?").trim_matches([' ', '\t']);
     let token = match field.split_at_checked(6) {
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("bearer") && !rest.starts_with(|c| c != ' ' && c != '\t') => {
+        Some((scheme, rest))
+            if scheme.eq_ignore_ascii_case("bearer") && !rest.starts_with(|c| c != ' ' && c != '\t') =>
+        {
             rest.trim_start_matches([' ', '\t'])
         }
         _ => field,

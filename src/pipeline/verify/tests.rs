@@ -63,7 +63,13 @@ fn good(kind: Kind) -> String {
 }
 
 /// Judges at a moment, by an app.
-fn judge_by(kind: Kind, fields: &[&str], query: Option<&str>, app: &AppKeys, now: i64) -> Result<Verified, Unauthorized> {
+fn judge_by(
+    kind: Kind,
+    fields: &[&str],
+    query: Option<&str>,
+    app: &AppKeys,
+    now: i64,
+) -> Result<Verified, Unauthorized> {
     let urls = public_urls();
     let asked = Asked { row: kind.row(), app: Some(app), public_urls: &urls, path: "/", now };
     judge(fields.iter().map(|field| field.as_bytes()), query, &asked)
@@ -209,13 +215,13 @@ fn the_refusal_says_by_how_many_seconds() {
 #[test]
 fn extreme_times_neither_overflow_nor_pass() {
     for (exp, iat, now, expected) in [
-        (i64::MIN, 0, NOW, "expired"),
-        (-1, 0, NOW, "expired"),
+        (i64::MIN, 0, NOW, "malformed"),
+        (-1, 0, NOW, "malformed"),
         (0, 0, NOW, "expired"),
         (i64::MAX, 0, NOW, "ok"),
-        (i64::MAX, i64::MIN, NOW, "ok"),
+        (i64::MAX, i64::MIN, NOW, "malformed"),
         (i64::MAX, i64::MAX, NOW, "not_yet_valid"),
-        (i64::MIN, 0, i64::MAX, "expired"),
+        (i64::MIN, 0, i64::MAX, "malformed"),
         (NOW, 0, 0, "ok"),
         (i64::MAX, 0, i64::MAX, "expired"),
     ] {
@@ -236,8 +242,24 @@ fn raw(payload: &str) -> String {
 fn a_time_of_any_other_type_is_malformed() {
     let mut cases = 0;
     for value in [
-        "\"9999999999\"", "\"x\"", "9999999999.0", "9999999999.5", "1e10", "1e400", "1e999999999", "null", "[9999999999]", "[]",
-        "{}", "true", "false", "9223372036854775808", "99999999999999999999999999", "-9223372036854775809", "-0", "-1.5",
+        "\"9999999999\"",
+        "\"x\"",
+        "9999999999.0",
+        "9999999999.5",
+        "1e10",
+        "1e400",
+        "1e999999999",
+        "null",
+        "[9999999999]",
+        "[]",
+        "{}",
+        "true",
+        "false",
+        "9223372036854775808",
+        "99999999999999999999999999",
+        "-9223372036854775809",
+        "-0",
+        "-1.5",
     ] {
         for name in ["exp", "nbf", "iat"] {
             let rest = if name == "exp" { String::new() } else { format!(",\"exp\":{}", NOW + 300) };
@@ -250,7 +272,7 @@ fn a_time_of_any_other_type_is_malformed() {
     let without = raw(r#"{"accountId":1,"userId":2}"#);
     assert_eq!(judge_now(Kind::Action, &without).unwrap_err(), Unauthorized::Token(Flaw::NoExpiry));
     let negative = raw(r#"{"accountId":1,"userId":2,"exp":-9999999999}"#);
-    assert_eq!(label(&judge_now(Kind::Action, &negative)), "expired");
+    assert_eq!(label(&judge_now(Kind::Action, &negative)), "malformed");
 }
 
 #[test]
@@ -411,7 +433,9 @@ fn an_audience_that_a_token_names_must_be_this_gateway() {
     assert_eq!(with(Audience::Origin, Value::Null), "ok");
     assert_eq!(with(Audience::Off, json!("https://other.example.com/")), "ok");
     let long = token(Kind::Action, |claims| claims["aud"] = json!("ä".repeat(1000)));
-    let Unauthorized::Audience { came } = judge_now(Kind::Action, &long).unwrap_err() else { panic!("another refusal") };
+    let Unauthorized::Audience { came } = judge_now(Kind::Action, &long).unwrap_err() else {
+        panic!("another refusal")
+    };
     assert_eq!(came.chars().count(), AUDIENCE_SHOWN);
 }
 
@@ -447,7 +471,9 @@ fn what_a_log_could_print_holds_no_token_and_no_claim() {
     let token = token(Kind::Authorization, |claims| claims["canary"] = json!("canary"));
     let verified = judge_now(Kind::Authorization, &token).unwrap();
     let shown = format!("{:?} {:?}", verified, app());
-    assert!(!shown.contains("eyJ") && !shown.contains("canary") && !shown.contains("myaccount") && !shown.contains(SIGNING));
+    assert!(
+        !shown.contains("eyJ") && !shown.contains("canary") && !shown.contains("myaccount") && !shown.contains(SIGNING)
+    );
 }
 
 #[test]

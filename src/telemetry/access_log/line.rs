@@ -13,16 +13,9 @@ const VALUE_BYTES: usize = 1024;
 
 /// Appends the line and its end.
 pub(super) fn write(out: &mut Vec<u8>, format: Format, stamp: &mut Stamp, record: &Record<'_>) {
-    let mut line = Line {
-        begin: out.len(),
-        out,
-        format,
-    };
+    let mut line = Line { begin: out.len(), out, format };
     line.time(stamp, record.unix_millis);
-    line.shown(
-        "client",
-        record.client.map(|address| address.to_canonical()),
-    );
+    line.shown("client", record.client.map(|address| address.to_canonical()));
     line.word("method", Some(record.method.as_bytes()));
     line.word("host", Some(record.host));
     line.word("path", Some(record.path));
@@ -59,8 +52,7 @@ impl Line<'_> {
         let first = self.out.len() == self.begin;
         match self.format {
             Format::Json => {
-                self.out
-                    .extend_from_slice(if first { b"{\"" } else { b",\"" });
+                self.out.extend_from_slice(if first { b"{\"" } else { b",\"" });
                 self.out.extend_from_slice(name.as_bytes());
                 self.out.extend_from_slice(b"\":");
             }
@@ -96,10 +88,7 @@ impl Line<'_> {
             return;
         }
         self.out.push(b'"');
-        match bytes
-            .get(..VALUE_BYTES)
-            .filter(|cut| cut.len() < bytes.len())
-        {
+        match bytes.get(..VALUE_BYTES).filter(|cut| cut.len() < bytes.len()) {
             Some(cut) => {
                 escape(self.out, cut);
                 self.out.extend_from_slice(b"...");
@@ -115,11 +104,7 @@ impl Line<'_> {
             return self.absent();
         };
         self.open(name);
-        let quote: &[u8] = if self.format == Format::Json {
-            b"\""
-        } else {
-            b""
-        };
+        let quote: &[u8] = if self.format == Format::Json { b"\"" } else { b"" };
         self.out.extend_from_slice(quote);
         write!(self.out, "{shown}").unwrap_or_default(); // a Vec takes every byte
         self.out.extend_from_slice(quote);
@@ -132,10 +117,7 @@ impl Line<'_> {
         };
         self.open(name);
         self.out.push(b'"');
-        let mut escaping = Escaping {
-            out: self.out,
-            left: VALUE_BYTES,
-        };
+        let mut escaping = Escaping { out: self.out, left: VALUE_BYTES };
         if write!(escaping, "{sentence}").is_err() {
             self.out.extend_from_slice(b"...");
         }
@@ -148,8 +130,7 @@ impl Line<'_> {
             return self.absent();
         };
         self.open(name);
-        self.out
-            .extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+        self.out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
     }
 
     /// Milliseconds with three decimals.
@@ -159,8 +140,7 @@ impl Line<'_> {
         };
         self.open(name);
         let micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
-        self.out
-            .extend_from_slice(itoa::Buffer::new().format(micros / 1000).as_bytes());
+        self.out.extend_from_slice(itoa::Buffer::new().format(micros / 1000).as_bytes());
         self.out.push(b'.');
         self.out.extend_from_slice(&three_digits(micros % 1000));
     }
@@ -168,27 +148,18 @@ impl Line<'_> {
     /// When it was.
     fn time(&mut self, stamp: &mut Stamp, unix_millis: u64) {
         self.open("time");
-        let quote: &[u8] = if self.format == Format::Json {
-            b"\""
-        } else {
-            b""
-        };
+        let quote: &[u8] = if self.format == Format::Json { b"\"" } else { b"" };
         self.out.extend_from_slice(quote);
         self.out.extend_from_slice(stamp.second(unix_millis / 1000));
         self.out.push(b'.');
-        self.out
-            .extend_from_slice(&three_digits(unix_millis % 1000));
+        self.out.extend_from_slice(&three_digits(unix_millis % 1000));
         self.out.push(b'Z');
         self.out.extend_from_slice(quote);
     }
 
     /// The end of the line.
     fn end(self) {
-        self.out.extend_from_slice(if self.format == Format::Json {
-            b"}\n"
-        } else {
-            b"\n"
-        });
+        self.out.extend_from_slice(if self.format == Format::Json { b"}\n" } else { b"\n" });
     }
 }
 
@@ -265,8 +236,7 @@ fn unit(out: &mut Vec<u8>, code: u16) {
 
 /// The last three digits of a number.
 fn three_digits(number: u64) -> [u8; 3] {
-    [number / 100, number / 10, number]
-        .map(|number| b'0' + u8::try_from(number % 10).unwrap_or_default())
+    [number / 100, number / 10, number].map(|number| b'0' + u8::try_from(number % 10).unwrap_or_default())
 }
 
 /// The time of day in words, made once a second.
@@ -285,11 +255,7 @@ impl Stamp {
             self.text.clear();
             let (year, month, day) = civil(unix / 86_400);
             let (hour, minute, second) = (unix / 3600 % 24, unix / 60 % 60, unix % 60);
-            write!(
-                self.text,
-                "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"
-            )
-            .unwrap_or_default();
+            write!(self.text, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}").unwrap_or_default();
         }
         &self.text
     }
@@ -300,16 +266,11 @@ impl Stamp {
 fn civil(days: u64) -> (u64, u64, u64) {
     let shifted = days + 719_468;
     let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 {
-        shifted_month + 3
-    } else {
-        shifted_month - 9
-    };
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
     (era * 400 + year_of_era + u64::from(month <= 2), month, day)
 }
 
@@ -397,28 +358,17 @@ mod tests {
             )
         );
         let text = line(Format::Text, &record);
-        assert_eq!(
-            text,
-            "1970-01-01T00:00:00.000Z - GET h / HTTP/1.1 - 0 0.000 0 0 - - - - - - - - - 1\n"
-        );
+        assert_eq!(text, "1970-01-01T00:00:00.000Z - GET h / HTTP/1.1 - 0 0.000 0 0 - - - - - - - - - 1\n");
         assert_eq!(text.split(' ').count(), 21);
     }
 
     #[test]
     fn no_value_ends_a_line_leaves_its_quotes_or_colours_a_terminal() {
         let path = b"/\x1b[31m\n\"\\ \x7f\xc2\x9b\xe2\x80\xae\xf0\x9f\x8e\x89\xff\xf0\x9f";
-        let record = Record {
-            path,
-            host: b"-",
-            method: "",
-            ..Record::default()
-        };
+        let record = Record { path, host: b"-", method: "", ..Record::default() };
         for format in [Format::Json, Format::Text] {
             let text = line(format, &record);
-            assert!(
-                text.contains(r#""/\u001b[31m\n\"\\ \u007f\u009b\u202e\ud83c\udf89\ufffd\ufffd""#),
-                "{text}"
-            );
+            assert!(text.contains(r#""/\u001b[31m\n\"\\ \u007f\u009b\u202e\ud83c\udf89\ufffd\ufffd""#), "{text}");
         }
         assert!(line(Format::Text, &record).contains(r#" "" "-" "/"#));
     }
@@ -427,24 +377,12 @@ mod tests {
     fn a_long_value_is_cut() {
         let path = vec![b'a'; VALUE_BYTES + 1];
         let detail = String::from_utf8(path.clone()).unwrap();
-        let record = Record {
-            path: &path,
-            detail: Some(&detail),
-            ..Record::default()
-        };
+        let record = Record { path: &path, detail: Some(&detail), ..Record::default() };
         for format in [Format::Json, Format::Text] {
             let text = line(format, &record);
-            assert_eq!(
-                text.matches(&format!("{}...\"", "a".repeat(VALUE_BYTES)))
-                    .count(),
-                2
-            );
+            assert_eq!(text.matches(&format!("{}...\"", "a".repeat(VALUE_BYTES))).count(), 2);
         }
-        let fits = Record {
-            path: &path[1..],
-            detail: Some(&&detail[1..]),
-            ..Record::default()
-        };
+        let fits = Record { path: &path[1..], detail: Some(&&detail[1..]), ..Record::default() };
         assert!(!line(Format::Json, &fits).contains("..."));
     }
 

@@ -88,18 +88,8 @@ struct Orders {
 
 impl AccessLog {
     /// Opens the destination and starts the thread. Lost lines are added to `dropped`.
-    pub fn start(
-        destination: &Destination,
-        format: Format,
-        bounds: Bounds,
-        dropped: Arc<Tally>,
-    ) -> io::Result<Self> {
-        let mut log = Self {
-            format,
-            bounds,
-            dropped,
-            running: None,
-        };
+    pub fn start(destination: &Destination, format: Format, bounds: Bounds, dropped: Arc<Tally>) -> io::Result<Self> {
+        let mut log = Self { format, bounds, dropped, running: None };
         match destination {
             Destination::Off => {}
             // a file of its own: std's would hold back what has no line end yet
@@ -118,19 +108,13 @@ impl AccessLog {
         let orders = Arc::new(Orders::default());
         let mut writer = Writer::new(file, path);
         let asked = Arc::clone(&orders);
-        std::thread::Builder::new()
-            .name("access-log".to_owned())
-            .spawn(move || {
-                writer.work(&messages, &asked);
-                // first what was sent too late, so that it is counted when `finish` returns
-                drop::<Receiver<Message>>(messages);
-                drop::<SyncSender<()>>(alive);
-            })?;
-        self.running = Some(Running {
-            queue,
-            orders,
-            ended,
-        });
+        std::thread::Builder::new().name("access-log".to_owned()).spawn(move || {
+            writer.work(&messages, &asked);
+            // first what was sent too late, so that it is counted when `finish` returns
+            drop::<Receiver<Message>>(messages);
+            drop::<SyncSender<()>>(alive);
+        })?;
+        self.running = Some(Running { queue, orders, ended });
         Ok(())
     }
 
@@ -138,12 +122,7 @@ impl AccessLog {
     pub fn lines(&self) -> Lines {
         let out = self.running.as_ref().map(|running| {
             let (returns, spares) = sync_channel(SPARE_BUFFERS);
-            Out {
-                queue: running.queue.clone(),
-                returns,
-                spares,
-                spare: None,
-            }
+            Out { queue: running.queue.clone(), returns, spares, spare: None }
         });
         Lines {
             format: self.format,
@@ -186,9 +165,7 @@ impl Drop for AccessLog {
         };
         running.orders.finish.store(true, Ordering::Release);
         running.wake();
-        if running.ended.recv_timeout(FINISH_WITHIN)
-            == Err(std::sync::mpsc::RecvTimeoutError::Timeout)
-        {
+        if running.ended.recv_timeout(FINISH_WITHIN) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
             tracing::warn!("the access log's reader is stuck: what it has not taken is lost");
         }
     }
@@ -196,11 +173,7 @@ impl Drop for AccessLog {
 
 /// Opens a log file for appending.
 fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(FILE_MODE)
-        .open(path)
+    OpenOptions::new().create(true).append(true).mode(FILE_MODE).open(path)
 }
 
 /// One worker's lines. What is left is handed over when it is dropped.
@@ -254,12 +227,8 @@ impl Lines {
         let next = out.spare.take().or_else(|| out.spares.try_recv().ok());
         let next = next.unwrap_or_else(|| Vec::with_capacity(self.limit + LINE_ROOM));
         let bytes = std::mem::replace(&mut self.buffer, next);
-        let batch = Batch {
-            bytes,
-            number: self.number,
-            returns: out.returns.clone(),
-            dropped: Arc::clone(&self.dropped),
-        };
+        let batch =
+            Batch { bytes, number: self.number, returns: out.returns.clone(), dropped: Arc::clone(&self.dropped) };
         if let Err(TrySendError::Full(back) | TrySendError::Disconnected(back)) =
             out.queue.try_send(Message::Lines(batch))
         {
@@ -284,10 +253,7 @@ mod tests {
 
     use super::*;
 
-    const BOUNDS: Bounds = Bounds {
-        buffer: 1024,
-        queue: 2,
-    };
+    const BOUNDS: Bounds = Bounds { buffer: 1024, queue: 2 };
 
     fn record(path: &[u8]) -> Record<'_> {
         Record {
@@ -306,8 +272,7 @@ mod tests {
     fn started(path: &Path) -> (AccessLog, Arc<Tally>) {
         let dropped = Arc::new(Tally::default());
         let destination = Destination::File(path.to_owned());
-        let log =
-            AccessLog::start(&destination, Format::Json, BOUNDS, Arc::clone(&dropped)).unwrap();
+        let log = AccessLog::start(&destination, Format::Json, BOUNDS, Arc::clone(&dropped)).unwrap();
         (log, dropped)
     }
 
@@ -315,12 +280,7 @@ mod tests {
     fn piped() -> (AccessLog, Arc<Tally>, io::PipeReader) {
         let (reader, pipe) = io::pipe().unwrap();
         let dropped = Arc::new(Tally::default());
-        let mut log = AccessLog {
-            format: Format::Json,
-            bounds: BOUNDS,
-            dropped: Arc::clone(&dropped),
-            running: None,
-        };
+        let mut log = AccessLog { format: Format::Json, bounds: BOUNDS, dropped: Arc::clone(&dropped), running: None };
         log.run(File::from(OwnedFd::from(pipe)), None).unwrap();
         (log, dropped, reader)
     }
@@ -353,15 +313,10 @@ mod tests {
                 })
             })
             .collect();
-        workers
-            .into_iter()
-            .for_each(|worker| worker.join().unwrap());
+        workers.into_iter().for_each(|worker| worker.join().unwrap());
         log.finish();
         let text = std::fs::read_to_string(&path).unwrap();
-        assert!(
-            text.lines()
-                .all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok())
-        );
+        assert!(text.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()));
         assert_eq!(text.lines().count() as u64 + dropped.value(), 400);
         assert!(text.contains("\"/1/0\""));
     }
@@ -375,15 +330,8 @@ mod tests {
             lines.record(&record(format!("/{number}").as_bytes()));
         }
         lines.flush();
-        assert!(
-            begun.elapsed() < Duration::from_secs(5),
-            "the worker waited"
-        );
-        assert!(
-            dropped.value() > 10_000,
-            "{} lines dropped",
-            dropped.value()
-        );
+        assert!(begun.elapsed() < Duration::from_secs(5), "the worker waited");
+        assert!(dropped.value() > 10_000, "{} lines dropped", dropped.value());
         drop(lines);
         let reading = std::thread::spawn(move || {
             let mut text = String::new();
@@ -423,10 +371,7 @@ mod tests {
     #[test]
     fn after_a_reopen_lines_go_to_a_new_file_of_the_same_name() {
         let dir = tempfile::tempdir().unwrap();
-        let (path, moved) = (
-            dir.path().join("access.log"),
-            dir.path().join("access.log.1"),
-        );
+        let (path, moved) = (dir.path().join("access.log"), dir.path().join("access.log.1"));
         let (log, _dropped) = started(&path);
         let mut lines = log.lines();
         lines.record(&record(b"/old"));
@@ -453,33 +398,16 @@ mod tests {
             lines.record(&record(b"/"));
             buffers.insert(lines.buffer.as_ptr().addr());
             lines.flush();
-            until(|| {
-                std::fs::read(&path)
-                    .unwrap()
-                    .iter()
-                    .filter(|b| **b == b'\n')
-                    .count()
-                    == round
-            });
+            until(|| std::fs::read(&path).unwrap().iter().filter(|b| **b == b'\n').count() == round);
         }
-        assert!(
-            buffers.len() <= SPARE_BUFFERS + 1,
-            "{} buffers",
-            buffers.len()
-        );
+        assert!(buffers.len() <= SPARE_BUFFERS + 1, "{} buffers", buffers.len());
         assert_eq!(dropped.value(), 0);
     }
 
     #[test]
     fn a_log_that_is_off_formats_nothing() {
         let dropped = Arc::new(Tally::default());
-        let log = AccessLog::start(
-            &Destination::Off,
-            Format::Json,
-            BOUNDS,
-            Arc::clone(&dropped),
-        )
-        .unwrap();
+        let log = AccessLog::start(&Destination::Off, Format::Json, BOUNDS, Arc::clone(&dropped)).unwrap();
         let mut lines = log.lines();
         lines.record(&record(b"/"));
         assert!(!lines.enabled() && lines.buffer.is_empty());

@@ -70,8 +70,6 @@ pub struct Record<'a> {
 
 impl fmt::Debug for Record<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Record")
-            .field("request_id", &self.request_id)
-            .finish_non_exhaustive()
+        f.debug_struct("Record").field("request_id", &self.request_id).finish_non_exhaustive()
     }
 }

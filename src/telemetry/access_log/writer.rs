@@ -73,22 +73,14 @@ pub(super) struct Writer {
 impl Writer {
     /// A writer to a file that is open.
     pub(super) fn new(file: File, path: Option<PathBuf>) -> Self {
-        Self {
-            file,
-            path,
-            torn: false,
-            failing: false,
-        }
+        Self { file, path, torn: false, failing: false }
     }
 
     /// Writes until it is told to finish and nothing is left, or until nobody can send any more.
     pub(super) fn work(&mut self, messages: &Receiver<Message>, orders: &Orders) {
         loop {
-            let message = if orders.finish.load(Ordering::Acquire) {
-                messages.try_recv().ok()
-            } else {
-                messages.recv().ok()
-            };
+            let message =
+                if orders.finish.load(Ordering::Acquire) { messages.try_recv().ok() } else { messages.recv().ok() };
             let Some(message) = message else { return };
             if orders.reopen.swap(false, Ordering::AcqRel) {
                 self.reopen();
@@ -117,11 +109,8 @@ impl Writer {
     fn take(&mut self, mut batch: Batch) {
         let mut bytes = std::mem::take(&mut batch.bytes);
         if let Err((written, error)) = self.write(&bytes) {
-            let whole =
-                memchr::memchr_iter(b'\n', bytes.get(..written).unwrap_or_default()).count();
-            batch.number = batch
-                .number
-                .saturating_sub(u64::try_from(whole).unwrap_or(u64::MAX));
+            let whole = memchr::memchr_iter(b'\n', bytes.get(..written).unwrap_or_default()).count();
+            batch.number = batch.number.saturating_sub(u64::try_from(whole).unwrap_or(u64::MAX));
             self.torn |= written > 0 && bytes.get(written - 1) != Some(&b'\n');
             if !self.failing {
                 tracing::error!(%error, "cannot write the access log: lines are lost");
@@ -164,8 +153,7 @@ impl Writer {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error)
                     if error.kind() == ErrorKind::WouldBlock
-                        && stuck_since.get_or_insert_with(Instant::now).elapsed()
-                            < WOULD_BLOCK_FOR =>
+                        && stuck_since.get_or_insert_with(Instant::now).elapsed() < WOULD_BLOCK_FOR =>
                 {
                     std::thread::park_timeout(WOULD_BLOCK_POLL);
                 }

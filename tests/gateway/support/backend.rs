@@ -121,7 +121,9 @@ impl Backend {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         listener.set_nonblocking(true).unwrap();
-        Self::run(format!("http://{address}"), script, move || Listener::Tcp(TcpListener::from_std(listener).unwrap(), None))
+        Self::run(format!("http://{address}"), script, move || {
+            Listener::Tcp(TcpListener::from_std(listener).unwrap(), None)
+        })
     }
 
     /// An echo over TLS, at `https://localhost:PORT`.

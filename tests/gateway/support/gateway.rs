@@ -208,7 +208,8 @@ impl Drop for Gateway {
 #[expect(clippy::print_stderr, reason = "the log of a gateway whose test failed")]
 fn eprint_tail(log: &str) {
     let lines: Vec<&str> = log.lines().collect();
-    let lines: Vec<&str> = lines.into_iter().filter(|line| !line.contains("\"key\":") && !line.contains("listen")).collect();
+    let lines: Vec<&str> =
+        lines.into_iter().filter(|line| !line.contains("\"key\":") && !line.contains("listen")).collect();
     let tail = lines.iter().skip(lines.len().saturating_sub(20));
     for line in tail {
         eprintln!("gateway: {line}");

@@ -88,7 +88,9 @@ pub(crate) fn python_minter() -> Command {
 pub(crate) fn curl(gateway: &Gateway) -> Command {
     let mut command = Command::new("curl");
     let resolve = format!("gw.test:{}:127.0.0.1", gateway.address.port());
-    command.args(["-sS", "--noproxy", "*", "--max-time", "20", "--resolve", &resolve, "--cacert"]).arg(gateway.ca_file());
+    command
+        .args(["-sS", "--noproxy", "*", "--max-time", "20", "--resolve", &resolve, "--cacert"])
+        .arg(gateway.ca_file());
     command
 }
 

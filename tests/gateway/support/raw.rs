@@ -236,7 +236,10 @@ fn parse_head(head: &[u8]) -> Answer {
     let text: String = head.iter().map(|byte| char::from(*byte)).collect();
     let mut lines = text.trim_end_matches("\r\n").split("\r\n");
     let status_line = lines.next().unwrap();
-    assert!(status_line.starts_with("HTTP/1.1 ") || status_line.starts_with("HTTP/1.0 "), "no status line: {status_line:?}");
+    assert!(
+        status_line.starts_with("HTTP/1.1 ") || status_line.starts_with("HTTP/1.0 "),
+        "no status line: {status_line:?}"
+    );
     let status = status_line.split(' ').nth(1).unwrap().parse().unwrap();
     let fields = lines.map(|line| {
         let (name, value) = line.split_once(':').unwrap_or_else(|| panic!("no field: {line:?}"));
