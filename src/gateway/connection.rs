@@ -2,6 +2,7 @@
 //! agreed. Knows no request.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -154,12 +155,12 @@ async fn shake_hands(
 ) -> Option<(TlsStream<TcpStream>, ConnInfo)> {
     let _counted = Counted::under(worker, metrics::Protocol::Handshake);
     let deadline = worker.deadlines.after(worker.installed().snapshot.limits.handshake_timeout);
-    let shaken = deadline.bound(async {
+    let mut shaking = pin!(async {
         let _turn = tls.handshakes.acquire().await;
         tls.acceptor.accept_with(stream, |session| session.set_buffer_limit(Some(limits::CONNECTION_BUFFER))).await
     });
     let count = |version, result| worker.counters().handshake(version, result);
-    match shaken.await {
+    match deadline.bound(shaking.as_mut()).await {
         None => count(TlsVersion::None, Handshake::Timeout),
         Some(Err(fault)) if fault.kind() == io::ErrorKind::UnexpectedEof => count(TlsVersion::None, Handshake::Closed),
         Some(Err(_refused)) => count(TlsVersion::None, Handshake::Failed),

@@ -3,7 +3,7 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
@@ -151,7 +151,7 @@ async fn part<S: AsyncRead + AsyncWrite + Unpin>(worker: &Worker, mut wire: Wire
         Ok::<_, std::io::Error>(())
     };
     // The client is gone either way.
-    let _ended: Option<Result<(), _>> = worker.deadlines.after(LINGERING).bound(parting).await;
+    let _ended: Option<Result<(), _>> = worker.deadlines.after(LINGERING).bound(pin!(parting)).await;
 }
 
 /// How long a client may go on sending to a connection whose answer is given.

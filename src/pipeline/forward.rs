@@ -2,6 +2,7 @@
 //! route's `timeout`, over all attempts. A request is sent again only if it came back unsent from a kept connection.
 
 use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Instant;
@@ -66,7 +67,8 @@ pub(crate) async fn forward(
     let request =
         outgoing(work, admitted, changes, &Sending { pool: &pool, client, handshake, trouble: &trouble }).await?;
     let began = Instant::now();
-    let sent = work.worker.deadlines.after(route.timeout).bound(exchange(&pool, request)).await;
+    let mut exchanging = pin!(exchange(&pool, request));
+    let sent = work.worker.deadlines.after(route.timeout).bound(exchanging.as_mut()).await;
     let took = began.elapsed();
     work.seen.upstream = Some((route.upstream, took));
     pool.counters().durations.observe(took);
@@ -145,9 +147,8 @@ fn target(admitted: &Admitted<'_>) -> Result<Uri, Refusal> {
 /// Sends it over a connection of the pool; over another one only as long as it comes back unsent.
 async fn exchange(
     pool: &Rc<Pool>,
-    request: Request<RequestBody>,
+    mut request: Request<RequestBody>,
 ) -> Result<(Response<Incoming>, Box<Link>), UpstreamFault> {
-    let mut request = request;
     for _ in 0..limits::KEPT_ATTEMPTS {
         let mut lent = pool.checkout().await.map_err(UpstreamFault::from)?;
         match lent.link.exchange(request).await {

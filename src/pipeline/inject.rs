@@ -21,7 +21,7 @@ use crate::snapshot::Route;
 #[derive(Debug)]
 pub(crate) struct HeaderChanges {
     /// Set in this order; each replaces what the caller sent under that name.
-    pub(crate) set: SmallVec<[(HeaderName, HeaderValue); 12]>,
+    pub(crate) set: Vec<(HeaderName, HeaderValue)>,
     /// What becomes of `Authorization`.
     pub(crate) authorization: AuthorizationChange,
     /// Names whose value was missing or did not fit.
@@ -52,7 +52,7 @@ pub(crate) struct Resigning<'a> {
 pub(crate) fn inject(admitted: &Admitted<'_>, resigning: Resigning<'_>) -> HeaderChanges {
     let route = admitted.routed().route();
     let mut changes = HeaderChanges {
-        set: SmallVec::new(),
+        set: Vec::with_capacity(12),
         authorization: authorization(admitted, resigning),
         omitted: SmallVec::new(),
     };

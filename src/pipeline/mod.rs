@@ -19,7 +19,7 @@ pub(crate) mod verify;
 
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
 
@@ -77,7 +77,7 @@ pub(crate) async fn handle(
     let mut seen = Observation::begin(&worker, &connection, &installed, &request);
     let asking = Asking { prefers: Prefers::of(request.headers()), origin: request.headers().get(ORIGIN).cloned() };
     let mut work = Work { worker: &worker, connection: &connection, installed: &installed, seen: &mut seen };
-    let outcome = caught(steps(&mut work, &asking, request)).await.unwrap_or(Err(Refusal::Internal));
+    let outcome = caught(pin!(steps(&mut work, &asking, request))).await.unwrap_or(Err(Refusal::Internal));
     let mut response = outcome.unwrap_or_else(|refusal| refuse(&mut seen, &connection, &asking, refusal));
     secure(&connection, response.headers_mut());
     seen.status = response.status().as_u16();
@@ -136,8 +136,7 @@ fn verify(work: &mut Work<'_>, routed: &Routed<'_>) -> Result<Verified, Refusal>
 }
 
 /// Polls the steps so that a panic in them ends this request, and nothing else.
-async fn caught<T>(steps: impl Future<Output = T>) -> Option<T> {
-    let mut steps = pin!(steps);
+async fn caught<T>(mut steps: Pin<&mut impl Future<Output = T>>) -> Option<T> {
     poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| steps.as_mut().poll(cx))) {
         Ok(polled) => polled.map(Some),
         // The hook has logged and counted it.

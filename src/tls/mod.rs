@@ -86,7 +86,8 @@ pub(crate) fn server_config(
     config.session_storage = Arc::new(NoServerSessionStorage {}); // the default is one locked map of 256 sessions
     config.send_tls13_tickets = TICKETS;
     config.max_early_data_size = 0; // early data can be replayed
-    config.ignore_client_order = false; // phones without AES instructions choose ChaCha20 by themselves
+    // Servers, monday's among them, offer AES-256 first, whose SHA-384 costs a handshake a tenth more than SHA-256 does here.
+    config.ignore_client_order = true;
     Ok(Server { config: Arc::new(config), certificates })
 }
 

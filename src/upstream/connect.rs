@@ -2,6 +2,7 @@
 //! Bounded by the upstream's `connect_timeout`. Names are resolved by the system at each connect.
 
 use std::io;
+use std::pin::pin;
 
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
@@ -25,7 +26,7 @@ pub(crate) enum ConnectFault {
 pub(crate) async fn connect(upstream: &Upstream, deadlines: &Deadlines) -> Result<Stream, ConnectFault> {
     deadlines
         .after(upstream.connect_timeout)
-        .bound(open(&upstream.target))
+        .bound(pin!(open(&upstream.target)))
         .await
         .ok_or(ConnectFault::Timeout)?
         .map_err(ConnectFault::from)

@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -94,9 +95,10 @@ impl Pool {
             return Ok(Lent { link, age: Age::Kept });
         }
         let Some(slot) = Slot::take(self) else {
-            return self.wait().await;
+            return Box::pin(self.wait()).await;
         };
-        self.dial(slot).await
+        // In a box: most requests find a kept connection, and their futures need not have room for a TLS handshake.
+        Box::pin(self.dial(slot)).await
     }
 
     /// A new connection, whatever is idle: for a request that met closed ones too often.
@@ -120,7 +122,7 @@ impl Pool {
         let _waiting = Waiting::new(self);
         let patience = self.deadlines.after(self.upstream.connect_timeout);
         loop {
-            patience.bound(self.freed.notified()).await.ok_or(CheckoutFault::Exhausted)?;
+            patience.bound(pin!(self.freed.notified())).await.ok_or(CheckoutFault::Exhausted)?;
             if let Some(link) = self.kept().await {
                 return Ok(Lent { link, age: Age::Kept });
             }

@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError};
 use std::time::{Duration, Instant};
 
 use crate::telemetry::access_log::{Orders, open};
@@ -16,6 +16,15 @@ use crate::telemetry::counters::Tally;
 const WOULD_BLOCK_FOR: Duration = Duration::from_secs(1);
 /// How often it is looked at meanwhile.
 const WOULD_BLOCK_POLL: Duration = Duration::from_millis(5);
+
+/// How often the queue is looked at when it is empty.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Waits without being waited for: a receiver that blocks costs the worker that sends a system call to wake it.
+#[expect(clippy::disallowed_methods, reason = "the deadline is the next look, and the thread has nothing else to do")]
+fn rest() {
+    std::thread::sleep(LOOK);
+}
 
 /// What the thread is sent.
 pub(super) enum Message {
@@ -79,14 +88,18 @@ impl Writer {
     /// Writes until it is told to finish and nothing is left, or until nobody can send any more.
     pub(super) fn work(&mut self, messages: &Receiver<Message>, orders: &Orders) {
         loop {
-            let message =
-                if orders.finish.load(Ordering::Acquire) { messages.try_recv().ok() } else { messages.recv().ok() };
-            let Some(message) = message else { return };
+            // Asked before the queue: what was sent before the order is then still found.
+            let finish = orders.finish.load(Ordering::Acquire);
+            let message = messages.try_recv();
             if orders.reopen.swap(false, Ordering::AcqRel) {
                 self.reopen();
             }
-            if let Message::Lines(batch) = message {
-                self.take(batch);
+            match message {
+                Ok(Message::Lines(batch)) => self.take(batch),
+                Ok(Message::Orders) => {}
+                Err(TryRecvError::Disconnected) => return,
+                Err(TryRecvError::Empty) if finish => return,
+                Err(TryRecvError::Empty) => rest(),
             }
         }
     }
