@@ -46,7 +46,7 @@ def versions(a):
         "monday-gateway": first_line(a.binary, "--version"),
         "HAProxy": f"{first_line('haproxy', '-v')}; {linked_openssl('haproxy')}",
         "nginx": f"{first_line('nginx', '-v')}; njs {package('libnginx-mod-http-js')}; {linked_openssl('nginx')}",
-        "Envoy": first_line(a.envoy, "--version"),
+        "Envoy": found_in(r"version: \w+/(\S+)", a.envoy, "--version") or "not installed",
         "Caddy": first_line("caddy", "version"),
         "Load": f"{first_line('wrk', '-v')}; {first_line('curl', '--version').split(' (')[0]}",
         "Counting": f"{first_line('valgrind', '--version')}; {first_line('strace', '--version')}",
