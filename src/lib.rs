@@ -3,6 +3,8 @@
 
 #[doc(hidden)]
 pub mod internals;
+#[doc(hidden)]
+pub mod measured;
 
 mod commands;
 
@@ -34,15 +36,4 @@ use std::process::ExitCode;
 /// The program: reads its arguments, runs the command that they name, and returns its exit code.
 pub fn main() -> ExitCode {
     commands::main()
-}
-
-/// What `benches/` measures; not for other programs.
-#[doc(hidden)]
-pub mod measured {
-    pub use crate::telemetry::access_log::{AccessLog, Bounds, Destination, Format, Lines, Record};
-    pub use crate::telemetry::counters::{BOUNDS, Counter, Distribution, Gauge, Health, Histogram, PerWorker, Tally};
-    pub use crate::telemetry::metrics::{
-        AppCounters, BuildInfo, Handshake, Metrics, NO_ROUTE, ProcessCounters, Protocol, RouteCounters, Tables,
-        TlsVersion, UpstreamCounters,
-    };
 }

@@ -5,7 +5,7 @@ use crate::config::resolved::Allow;
 use crate::monday::claims::Claims;
 use crate::pipeline::refusal::{Forbidden, Refusal};
 use crate::pipeline::route::Routed;
-use crate::pipeline::verify::Verified;
+use crate::pipeline::verify::{Caller, Verified};
 
 /// A request that may be forwarded: routed, verified, allowed. Made by [`admit`] only.
 #[derive(Debug)]
@@ -20,14 +20,9 @@ impl<'s> Admitted<'s> {
         &self.routed
     }
 
-    /// What monday says about the caller; none on `public`.
-    pub(crate) fn claims(&self) -> Option<&Claims> {
-        self.verified.caller.claims()
-    }
-
-    /// The token, if it came in the query.
-    pub(crate) fn query_token(&self) -> Option<&str> {
-        self.verified.caller.query_token()
+    /// Who calls.
+    pub(crate) fn caller(&self) -> &Caller {
+        &self.verified.caller
     }
 
     /// Gives up the proof for the request.

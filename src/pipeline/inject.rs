@@ -15,6 +15,7 @@ use crate::jwt;
 use crate::limits;
 use crate::monday::claims::{Claims, Text};
 use crate::pipeline::admit::Admitted;
+use crate::pipeline::verify::Caller;
 use crate::snapshot::Route;
 
 /// What is set on a request before it goes out, after everything of the caller's that must not go on was removed.
@@ -50,23 +51,27 @@ pub(crate) struct Resigning<'a> {
 
 /// What the backend is told about an admitted request.
 pub(crate) fn inject(admitted: &Admitted<'_>, resigning: Resigning<'_>) -> HeaderChanges {
-    let route = admitted.routed().route();
+    changes(admitted.routed().route(), admitted.caller(), resigning)
+}
+
+/// What a route's backend is told about a caller.
+pub(crate) fn changes(route: &Route, caller: &Caller, resigning: Resigning<'_>) -> HeaderChanges {
     let mut changes = HeaderChanges {
         set: Vec::with_capacity(12),
-        authorization: authorization(admitted, resigning),
+        authorization: authorization(route, caller, resigning),
         omitted: SmallVec::new(),
     };
-    if let Some(claims) = admitted.claims() {
+    if let Some(claims) = caller.claims() {
         changes.identity(claims);
         changes.templates(route, claims);
     }
     changes
 }
 
-fn authorization(admitted: &Admitted<'_>, resigning: Resigning<'_>) -> AuthorizationChange {
-    let Some(claims) = admitted.claims() else {
+fn authorization(route: &Route, caller: &Caller, resigning: Resigning<'_>) -> AuthorizationChange {
+    let Some(claims) = caller.claims() else {
         // Nobody was verified: what the caller sent is the backend's to judge, unless the route says otherwise.
-        return match admitted.routed().route().authorization {
+        return match route.authorization {
             Authorization::Keep => AuthorizationChange::Keep,
             Authorization::Strip | Authorization::Resign => AuthorizationChange::Remove,
         };
@@ -77,9 +82,9 @@ fn authorization(admitted: &Admitted<'_>, resigning: Resigning<'_>) -> Authoriza
             AuthorizationChange::Set(value)
         })
     };
-    match admitted.routed().route().authorization {
+    match route.authorization {
         Authorization::Strip => AuthorizationChange::Remove,
-        Authorization::Keep => admitted.query_token().map_or(AuthorizationChange::Keep, |token| set(token.to_owned())),
+        Authorization::Keep => caller.query_token().map_or(AuthorizationChange::Keep, |token| set(token.to_owned())),
         Authorization::Resign => {
             let signed = resigning.key.and_then(|key| resign(claims, key, resigning.now));
             signed.map_or(AuthorizationChange::Remove, set)
