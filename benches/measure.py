@@ -90,7 +90,7 @@ def instructions(a):
         for unit, name in UNITS.items():
             out = pathlib.Path(folder, unit)
             subprocess.run(["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", "--collect-atstart=no",
-                            f"--toggle-collect=monday_gateway::measured::Parts::{unit}*", str(a.binary), "unit", unit, str(a.count)],
+                            f"--toggle-collect=monday_gateway::internals::measured::Parts::{unit}*", str(a.binary), "unit", unit, str(a.count)],
                            check=True, capture_output=True)
             listed = subprocess.run(["callgrind_annotate", "--threshold=100", "--auto=no", str(out)], check=True, capture_output=True, text=True).stdout
             total, crypto = read_annotated(listed)

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use monday_gateway::measured::{AccessLog, Bounds, BuildInfo, Destination, Format, Metrics, Record, Tables, Tally};
+use monday_gateway::internals::measured::{
+    AccessLog, Bounds, BuildInfo, Destination, Format, Metrics, Record, Tables, Tally,
+};
 
 const TABLES: Tables =
     Tables { kinds: &["action"], results: &["ok"], reasons: &["no_route"], headers: &["x-monday-account-slug"] };

@@ -10,7 +10,7 @@
 use std::hint::black_box;
 use std::process::ExitCode;
 
-use monday_gateway::measured::Parts;
+use monday_gateway::internals::measured::Parts;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();

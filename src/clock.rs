@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Tells the wall time. Cheap to clone; all clones tell the same.
 #[derive(Clone, Debug, Default)]
-pub struct Clock(Source);
+pub(crate) struct Clock(Source);
 
 #[derive(Clone, Debug, Default)]
 enum Source {
@@ -17,24 +17,25 @@ enum Source {
 
 impl Clock {
     /// The machine's clock.
-    pub fn system() -> Self {
+    pub(crate) fn system() -> Self {
         Self(Source::System)
     }
 
-    /// A clock that stands still at `unix` until [`Clock::set`] moves it.
-    pub fn standing_at(unix: i64) -> Self {
+    /// A clock that stands still at `unix`.
+    pub(crate) fn standing_at(unix: i64) -> Self {
         Self(Source::Set(Arc::new(AtomicI64::new(unix))))
     }
 
-    /// Moves a standing clock and all its clones. The machine's clock ignores it.
-    pub fn set(&self, unix: i64) {
+    /// Moves a standing clock and all its clones, as only a test does. The machine's clock ignores it.
+    #[cfg(test)]
+    pub(crate) fn set(&self, unix: i64) {
         if let Source::Set(now) = &self.0 {
             now.store(unix, Ordering::Relaxed);
         }
     }
 
     /// Whole seconds since 1970-01-01T00:00:00Z, rounded down (RFC 7519, "`NumericDate`").
-    pub fn unix_seconds(&self) -> i64 {
+    pub(crate) fn unix_seconds(&self) -> i64 {
         match &self.0 {
             Source::Set(now) => now.load(Ordering::Relaxed),
             Source::System => i64::try_from(self.unix_millis() / 1000).unwrap_or(i64::MAX),
@@ -43,7 +44,7 @@ impl Clock {
 
     /// Milliseconds since 1970-01-01T00:00:00Z. A machine whose clock is before that is told 0: every token is then refused.
     #[expect(clippy::disallowed_methods, reason = "this is the Clock")]
-    pub fn unix_millis(&self) -> u64 {
+    pub(crate) fn unix_millis(&self) -> u64 {
         match &self.0 {
             Source::Set(now) => u64::try_from(now.load(Ordering::Relaxed)).unwrap_or(0) * 1000,
             Source::System => SystemTime::now()

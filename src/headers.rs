@@ -6,7 +6,6 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use smallvec::SmallVec;
 
 /// `Expect`: the gateway itself answers it, with 100.
-pub(crate) const EXPECT: HeaderName = header::EXPECT;
 /// `Forwarded` (RFC 7239).
 pub(crate) const FORWARDED: HeaderName = header::FORWARDED;
 /// `HTTP2-Settings` (RFC 7540, section 3.2.1; gone with RFC 9113).

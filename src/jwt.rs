@@ -25,7 +25,7 @@ const TAG_CHARACTERS: usize = 43;
 
 /// What is wrong with a token itself, before any claim is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Flaw {
+pub(crate) enum Flaw {
     /// Above the size limit; nothing of it was decoded.
     TooLong,
     /// Not three parts separated by dots.

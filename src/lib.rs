@@ -3,8 +3,6 @@
 
 #[doc(hidden)]
 pub mod internals;
-#[doc(hidden)]
-pub mod measured;
 
 mod commands;
 

@@ -3,38 +3,38 @@
 use std::time::Duration;
 
 /// Bytes of a compact token before anything of it is decoded. monday's are below 1 KiB (RFC 8725, section 2.4: bound the work).
-pub const TOKEN_BYTES: usize = 8 * 1024;
+pub(crate) const TOKEN_BYTES: usize = 8 * 1024;
 /// How deep the JSON of a token may nest.
-pub const JSON_DEPTH: usize = 16;
+pub(crate) const JSON_DEPTH: usize = 16;
 /// Bytes of an HMAC secret below which it is refused (RFC 7518, section 3.2: at least the hash's size).
-pub const SECRET_BYTES_MIN: usize = 32;
+pub(crate) const SECRET_BYTES_MIN: usize = 32;
 /// Bytes of a body that is read whole and sent on with its head in one write.
-pub const COLLECTED_BODY: u64 = 64 * 1024;
+pub(crate) const COLLECTED_BODY: u64 = 64 * 1024;
 /// Bytes of a webhook challenge that the gateway answers by itself.
-pub const CHALLENGE_BYTES: usize = 4 * 1024;
+pub(crate) const CHALLENGE_BYTES: usize = 4 * 1024;
 /// Bytes of chunk extensions and of trailers in one message (RFC 9112, section 7.1.1: bound them).
-pub const CHUNK_OVERHEAD: usize = 16 * 1024;
+pub(crate) const CHUNK_OVERHEAD: usize = 16 * 1024;
 /// Bytes that are still read and thrown away after a request was refused, so that the client reads the answer before a reset.
-pub const DRAINED: usize = 64 * 1024;
+pub(crate) const DRAINED: usize = 64 * 1024;
 /// Bytes of a connection's read and write buffers inside hyper.
-pub const CONNECTION_BUFFER: usize = 64 * 1024;
+pub(crate) const CONNECTION_BUFFER: usize = 64 * 1024;
 /// Lifetime of a token that the gateway signs for a backend (`resign`).
-pub const RESIGNED_LIFETIME: Duration = Duration::from_secs(300);
+pub(crate) const RESIGNED_LIFETIME: Duration = Duration::from_mins(5);
 /// How often a worker looks at its deadlines: their precision.
-pub const TICK: Duration = Duration::from_millis(100);
+pub(crate) const TICK: Duration = Duration::from_millis(100);
 /// Idle time after which a connection gives its HTTP buffers back.
-pub const PARK_AFTER: Duration = Duration::from_secs(1);
+pub(crate) const PARK_AFTER: Duration = Duration::from_secs(1);
 /// Handshakes that one worker carries on at once.
-pub const HANDSHAKES: usize = 256;
+pub(crate) const HANDSHAKES: usize = 256;
 /// Connections accepted and not yet taken by their worker.
-pub const ACCEPT_QUEUE: usize = 1024;
+pub(crate) const ACCEPT_QUEUE: usize = 1024;
 /// Bytes that a backend may send before the head of its answer is complete: interim (1xx) answers and the head itself.
-pub const BYTES_BEFORE_HEAD: u64 = 128 * 1024;
+pub(crate) const BYTES_BEFORE_HEAD: u64 = 128 * 1024;
 /// Attempts at kept connections that turn out to be closed before a new one is made.
-pub const KEPT_ATTEMPTS: usize = 4;
+pub(crate) const KEPT_ATTEMPTS: usize = 4;
 /// Bytes of an access log buffer that is handed to the writer.
-pub const LOG_BUFFER: usize = 64 * 1024;
+pub(crate) const LOG_BUFFER: usize = 64 * 1024;
 /// Access log buffers that wait for the writer; beyond them lines are dropped and counted.
-pub const LOG_QUEUE: usize = 64;
+pub(crate) const LOG_QUEUE: usize = 64;
 /// Bytes that a client may go on sending after the last answer of its connection, before the connection is reset.
-pub const LINGERING_BYTES: usize = 256 * 1024;
+pub(crate) const LINGERING_BYTES: usize = 256 * 1024;

@@ -10,7 +10,7 @@ mod headers;
 mod token;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use monday_gateway::measured::Parts;
+use monday_gateway::internals::measured::Parts;
 
 fn parts() -> Parts {
     Parts::new().expect("the request passes every step")

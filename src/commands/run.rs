@@ -83,7 +83,7 @@ fn serve(config: &Config) -> Result<Ended, RunFault> {
         };
         let gateway = Gateway::start(config, metrics, clock)?;
         let (stop, stopped) = watch::channel(());
-        for (listener, address) in admin {
+        if let Some((listener, address)) = admin {
             tracing::info!(listener = "admin", %address, "listening");
             let shown = Shown { metrics: Arc::clone(&gateway.metrics), readiness: gateway.readiness.clone() };
             let mut stopped = stopped.clone();

@@ -50,15 +50,15 @@ const SAFE_KEYS: [&str; 30] = [
 
 /// A file without mistakes.
 #[derive(Clone, Debug)]
-pub struct Loaded {
+pub(crate) struct Loaded {
     /// The configuration.
-    pub config: Config,
+    pub(crate) config: Config,
     /// What works and is probably not meant.
-    pub warnings: Vec<Mistake>,
+    pub(crate) warnings: Vec<Mistake>,
 }
 
 /// Reads a file. All its mistakes come at once; a file that cannot be read is one.
-pub fn load(path: &Path, secrets: Secrets) -> Result<Loaded, Mistakes> {
+pub(crate) fn load(path: &Path, secrets: Secrets) -> Result<Loaded, Mistakes> {
     let name = path.display().to_string();
     let bytes = read_file(path)
         .map_err(|fault| whole_file_mistake(&name, format!("this file cannot be read: {fault}"), NAME_ANOTHER))?;
@@ -72,7 +72,7 @@ pub fn load(path: &Path, secrets: Secrets) -> Result<Loaded, Mistakes> {
 const NAME_ANOTHER: &str = "name another by --config or MONDAY_GATEWAY_CONFIG";
 
 /// Reads a text. `name` stands in messages; relative paths start at `base_dir`.
-pub fn load_text(name: &str, text: &str, base_dir: &Path, secrets: Secrets) -> Result<Loaded, Mistakes> {
+pub(crate) fn load_text(name: &str, text: &str, base_dir: &Path, secrets: Secrets) -> Result<Loaded, Mistakes> {
     let environment = |name: &str| std::env::var_os(name).map(std::ffi::OsString::into_encoded_bytes);
     load_within(name, text, &Surroundings { base_dir: base_dir.to_owned(), secrets, environment })
 }

@@ -13,7 +13,7 @@ const SHOWN_MAX: usize = 100;
 
 /// How bad.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Severity {
+pub(crate) enum Severity {
     /// The file is refused.
     Mistake,
     /// The file works, and probably not as meant.
@@ -24,35 +24,35 @@ pub enum Severity {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Finding {
     /// How bad.
-    pub severity: Severity,
+    pub(crate) severity: Severity,
     /// Where.
-    pub place: Place,
+    pub(crate) place: Place,
     /// What is wrong and why.
-    pub what: String,
+    pub(crate) what: String,
     /// What would be right.
-    pub right: String,
+    pub(crate) right: String,
     /// A second place that belongs to it, and what it is.
-    pub other: Option<(Place, String)>,
+    pub(crate) other: Option<(Place, String)>,
     /// The dotted key; filled in at the end.
-    pub key: String,
+    pub(crate) key: String,
 }
 
 /// One line of the file with a part of it underlined.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Excerpt {
     /// From 1.
-    pub line: usize,
+    pub(crate) line: usize,
     /// From 1, in characters.
-    pub column: usize,
+    pub(crate) column: usize,
     /// The line, masked.
-    pub text: String,
+    pub(crate) text: String,
     /// The underlined bytes of `text`.
-    pub underlined: std::ops::Range<usize>,
+    pub(crate) underlined: std::ops::Range<usize>,
 }
 
 /// One mistake or warning. Quotes no value that can be a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mistake {
+pub(crate) struct Mistake {
     /// How bad.
     pub(crate) severity: Severity,
     /// The file's name as it was given.
@@ -71,7 +71,7 @@ pub struct Mistake {
 
 /// All mistakes of a file, in its order, and the warnings beside them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mistakes(pub(crate) Vec<Mistake>);
+pub(crate) struct Mistakes(pub(crate) Vec<Mistake>);
 
 impl Finding {
     /// One without a second place.
@@ -81,18 +81,8 @@ impl Finding {
 }
 
 impl Mistake {
-    /// One line, for a log: `gateway.toml:12:5: what is wrong`.
-    pub fn summary(&self) -> String {
-        format!("{}: {}", self.position(), self.what)
-    }
-
-    /// `gateway.toml:12:5`.
-    pub fn position(&self) -> String {
-        format!("{}:{}:{}", self.file, self.at.line, self.at.column)
-    }
-
     /// For programs.
-    pub fn to_json(&self) -> Value {
+    pub(crate) fn to_json(&self) -> Value {
         json!({
             "severity": match self.severity { Severity::Mistake => "mistake", Severity::Warning => "warning" },
             "file": self.file, "line": self.at.line, "column": self.at.column,
@@ -134,13 +124,8 @@ impl fmt::Display for Mistake {
 
 impl Mistakes {
     /// All of them, in the order of the file.
-    pub fn iter(&self) -> impl Iterator<Item = &Mistake> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Mistake> {
         self.0.iter()
-    }
-
-    /// For programs.
-    pub fn to_json(&self) -> Value {
-        Value::Array(self.0.iter().map(Mistake::to_json).collect())
     }
 }
 
@@ -185,6 +170,5 @@ error: `sining_secret` is no key that is known here
    |
 help: did you mean `signing_secret`?";
         assert_eq!(mistake.to_string(), shown);
-        assert_eq!(mistake.summary(), "gateway.toml:12:1: `sining_secret` is no key that is known here");
     }
 }

@@ -29,7 +29,9 @@ fn read(text: &str) -> Result<Loaded, Mistakes> {
     let said = match &read {
         Ok(loaded) if text == WHOLE => format!("{:?} {:?}", loaded.warnings, loaded.config),
         Ok(loaded) => format!("{:?}", loaded.warnings),
-        Err(mistakes) => format!("{mistakes} {mistakes:?} {}", mistakes.to_json()),
+        Err(mistakes) => {
+            mistakes.iter().map(|one| format!("{one} {one:?} {}", one.to_json())).collect::<Vec<_>>().join("\n")
+        }
     };
     assert!(!said.contains("CANARY"), "a secret is shown:\n{said}");
     read

@@ -1,130 +1,130 @@
 //! gateway.toml as the gateway uses it: every value typed, defaults filled in, secrets read, references resolved to indices.
 //! Made by `load` only, and only from a file without mistakes. Knows nothing of text, spans or environment variables.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
 
-pub use crate::monday::app_keys::Audience;
+pub(crate) use crate::monday::app_keys::Audience;
 use crate::monday::kinds::Kind;
 use crate::secret::Secret;
 
 /// The whole file.
 #[derive(Clone, Debug)]
-pub struct Config {
+pub(crate) struct Config {
     /// `[server]`.
-    pub server: Server,
+    pub(crate) server: Server,
     /// `[admin]`; without it there is no admin listener.
-    pub admin: Option<SocketAddr>,
+    pub(crate) admin: Option<SocketAddr>,
     /// `[log]`.
-    pub log: Log,
+    pub(crate) log: Log,
     /// `[apps.*]`, in the file's order.
-    pub apps: Vec<App>,
+    pub(crate) apps: Vec<App>,
     /// `[upstreams.*]`, in the file's order.
-    pub upstreams: Vec<Upstream>,
+    pub(crate) upstreams: Vec<Upstream>,
     /// `[[routes]]`, in the file's order, which means nothing.
-    pub routes: Vec<Route>,
+    pub(crate) routes: Vec<Route>,
 }
 
 /// `[server]`.
 #[derive(Clone, Debug)]
-pub struct Server {
+pub(crate) struct Server {
     /// Where the gateway listens; at least one.
-    pub listen: Vec<SocketAddr>,
+    pub(crate) listen: Vec<SocketAddr>,
     /// How monday and browsers reach the gateway.
-    pub public_urls: Vec<PublicUrl>,
+    pub(crate) public_urls: Vec<PublicUrl>,
     /// Worker threads; 0 means one per core.
-    pub workers: usize,
+    pub(crate) workers: usize,
     /// Peers whose `Forwarded` and `X-Forwarded-*` are believed. Empty: nobody's.
-    pub trusted_proxies: Vec<IpNet>,
+    pub(crate) trusted_proxies: Vec<IpNet>,
     /// `[server.tls]`; without it the listener speaks plain HTTP.
-    pub tls: Option<Tls>,
+    pub(crate) tls: Option<Tls>,
     /// `[server.limits]`.
-    pub limits: Limits,
+    pub(crate) limits: Limits,
     /// `[server.drain]`.
-    pub drain: Drain,
+    pub(crate) drain: Drain,
 }
 
 /// One entry of `public_url`, an https or http origin with an optional path prefix.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PublicUrl {
+pub(crate) struct PublicUrl {
     /// `https` or `http`.
-    pub scheme: String,
+    pub(crate) scheme: String,
     /// Lower-case host, without port.
-    pub host: String,
+    pub(crate) host: String,
     /// The port, also when it is the scheme's default.
-    pub port: u16,
+    pub(crate) port: u16,
     /// The path without a trailing slash: "" for an origin.
-    pub path: String,
+    pub(crate) path: String,
 }
 
 /// `[server.tls]`.
 #[derive(Clone, Debug)]
-pub struct Tls {
+pub(crate) struct Tls {
     /// The first is given to clients that name no host, or one that no certificate covers.
-    pub certificates: Vec<CertificateFiles>,
+    pub(crate) certificates: Vec<CertificateFiles>,
     /// `min_version = "1.3"` refuses TLS 1.2.
-    pub only_1_3: bool,
+    pub(crate) only_1_3: bool,
 }
 
 /// One certificate chain and its key, both PEM files, resolved against the configuration file's folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CertificateFiles {
+pub(crate) struct CertificateFiles {
     /// The chain, leaf first.
-    pub certificate: PathBuf,
+    pub(crate) certificate: PathBuf,
     /// PKCS#8, PKCS#1 or SEC1.
-    pub private_key: PathBuf,
+    pub(crate) private_key: PathBuf,
 }
 
 /// `[server.limits]`; sizes in bytes.
 #[derive(Clone, Debug)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// Request line and fields of one request.
-    pub head: usize,
+    pub(crate) head: usize,
     /// Number of header fields.
-    pub headers: usize,
+    pub(crate) headers: usize,
     /// Body of a request, unless its route says otherwise.
-    pub body: u64,
+    pub(crate) body: u64,
     /// Open client connections of the process.
-    pub connections: usize,
+    pub(crate) connections: usize,
     /// Concurrent HTTP/2 streams of one connection.
-    pub streams: u32,
+    pub(crate) streams: u32,
     /// From accept to the end of the TLS handshake.
-    pub handshake_timeout: Duration,
+    pub(crate) handshake_timeout: Duration,
     /// From the first byte of a head (or the handshake's end) to its last.
-    pub head_timeout: Duration,
+    pub(crate) head_timeout: Duration,
     /// Without a request in progress.
-    pub idle_timeout: Duration,
+    pub(crate) idle_timeout: Duration,
     /// Between two pieces of a body, either way.
-    pub body_idle_timeout: Duration,
+    pub(crate) body_idle_timeout: Duration,
 }
 
 /// `[server.drain]`.
 #[derive(Clone, Debug)]
-pub struct Drain {
+pub(crate) struct Drain {
     /// Readiness is off, connections still accepted.
-    pub delay: Duration,
+    pub(crate) delay: Duration,
     /// After it, whatever is left is cut.
-    pub deadline: Duration,
+    pub(crate) deadline: Duration,
 }
 
 /// `[log]`.
 #[derive(Clone, Debug)]
-pub struct Log {
+pub(crate) struct Log {
     /// The lowest level written.
-    pub level: Level,
+    pub(crate) level: Level,
     /// How a line looks.
-    pub format: LogFormat,
+    pub(crate) format: LogFormat,
     /// Where the access log goes.
-    pub access: AccessLog,
+    pub(crate) access: AccessLog,
 }
 
 /// `log.level`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Level {
+pub(crate) enum Level {
     /// Only what needs a person.
     Error,
     /// And what may soon.
@@ -137,7 +137,7 @@ pub enum Level {
 
 /// `log.format`; absent in the file: text on a terminal, JSON elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
+pub(crate) enum LogFormat {
     /// One JSON object a line.
     Json,
     /// For people.
@@ -146,7 +146,7 @@ pub enum LogFormat {
 
 /// `log.access`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AccessLog {
+pub(crate) enum AccessLog {
     /// No access log.
     Off,
     /// Standard output.
@@ -157,45 +157,45 @@ pub enum AccessLog {
 
 /// `[apps.NAME]`.
 #[derive(Clone, Debug)]
-pub struct App {
+pub(crate) struct App {
     /// The table's name; becomes `X-Monday-App`.
-    pub name: String,
+    pub(crate) name: String,
     /// As in monday's Developer Center; compared where a token names it.
-    pub client_id: Option<String>,
+    pub(crate) client_id: Option<String>,
     /// Signs session tokens and app lifecycle webhooks. Newest first; empty if no route needs it.
-    pub client_secrets: Vec<Secret>,
+    pub(crate) client_secrets: Vec<Secret>,
     /// Signs integration requests. Newest first; empty if no route needs it.
-    pub signing_secrets: Vec<Secret>,
+    pub(crate) signing_secrets: Vec<Secret>,
     /// The numeric app id; compared where a token names it.
-    pub app_id: Option<i64>,
+    pub(crate) app_id: Option<i64>,
     /// How `aud`, when present, is compared with `public_url`.
-    pub audience: Audience,
+    pub(crate) audience: Audience,
     /// Seconds of tolerance for `exp`, `nbf` and `iat`.
-    pub leeway: Duration,
+    pub(crate) leeway: Duration,
 }
 
 /// `[upstreams.NAME]`.
 #[derive(Clone, Debug)]
-pub struct Upstream {
+pub(crate) struct Upstream {
     /// The table's name; metrics' label.
-    pub name: String,
+    pub(crate) name: String,
     /// Where it is.
-    pub server: UpstreamServer,
+    pub(crate) server: UpstreamServer,
     /// For one TCP connect and TLS handshake.
-    pub connect_timeout: Duration,
+    pub(crate) connect_timeout: Duration,
     /// After it an unused connection is closed.
-    pub idle_timeout: Duration,
+    pub(crate) idle_timeout: Duration,
     /// Of the process.
-    pub max_connections: usize,
+    pub(crate) max_connections: usize,
     /// Whose Host the backend sees.
-    pub host: HostHeader,
+    pub(crate) host: HostHeader,
     /// For `authorization = "resign"`.
-    pub signing_secret: Option<Secret>,
+    pub(crate) signing_secret: Option<Secret>,
 }
 
 /// One entry of `servers`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum UpstreamServer {
+pub(crate) enum UpstreamServer {
     /// `http://host:port`.
     Http {
         /// Name or address.
@@ -225,7 +225,7 @@ pub enum UpstreamServer {
 
 /// `upstreams.NAME.host`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HostHeader {
+pub(crate) enum HostHeader {
     /// As the client sent it (default).
     Client,
     /// The upstream's own `host:port`.
@@ -234,56 +234,56 @@ pub enum HostHeader {
 
 /// `[[routes]]`.
 #[derive(Clone, Debug)]
-pub struct Route {
+pub(crate) struct Route {
     /// Metrics' label; the path unless named.
-    pub name: String,
+    pub(crate) name: String,
     /// As written, for `explain` and `check`.
-    pub path: String,
+    pub(crate) path: String,
     /// `path` for the index: literal segments, then perhaps everything below.
-    pub pattern: Pattern,
+    pub(crate) pattern: Pattern,
     /// Lower-case host, or `*.suffix`; any if absent.
-    pub host: Option<String>,
+    pub(crate) host: Option<String>,
     /// Any if empty.
-    pub methods: Vec<Method>,
+    pub(crate) methods: Vec<Method>,
     /// Index into `apps`; present for every kind but `public`, where it is optional.
-    pub app: Option<usize>,
+    pub(crate) app: Option<usize>,
     /// What the request is.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// Index into `upstreams`.
-    pub upstream: usize,
+    pub(crate) upstream: usize,
     /// A prefix taken off the path before it is forwarded; ends at a segment.
-    pub strip_prefix: Option<String>,
+    pub(crate) strip_prefix: Option<String>,
     /// To the head of the answer.
-    pub timeout: Duration,
+    pub(crate) timeout: Duration,
     /// Bytes; the route's own or the server's.
-    pub max_body: u64,
+    pub(crate) max_body: u64,
     /// What the backend finds in `Authorization`.
-    pub authorization: Authorization,
+    pub(crate) authorization: Authorization,
     /// `query_token = "keep"`.
-    pub keep_query_token: bool,
+    pub(crate) keep_query_token: bool,
     /// Who of the verified may pass.
-    pub allow: Allow,
+    pub(crate) allow: Allow,
     /// Cross-origin rules.
-    pub cors: Option<Cors>,
+    pub(crate) cors: Option<Cors>,
     /// `inject.claims`.
-    pub inject_claims: bool,
+    pub(crate) inject_claims: bool,
     /// `inject.headers`.
-    pub inject_headers: Vec<InjectHeader>,
+    pub(crate) inject_headers: Vec<InjectHeader>,
 }
 
 /// The path of a route.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Pattern {
+pub(crate) struct Pattern {
     /// Literal text from the first slash on, or `{name}` for one segment, without the rest and
     /// without a trailing slash before it.
-    pub base: String,
+    pub(crate) base: String,
     /// Whether `/{*rest}` followed: also everything below `base`, and `base` itself.
-    pub rest: bool,
+    pub(crate) rest: bool,
 }
 
 /// `routes.authorization`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Authorization {
+pub(crate) enum Authorization {
     /// As it came (default); a query token becomes one.
     Keep,
     /// None.
@@ -295,31 +295,31 @@ pub enum Authorization {
 /// `routes.allow`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "three questions that a route may ask")]
-pub struct Allow {
+pub(crate) struct Allow {
     /// `guests = false`.
-    pub no_guests: bool,
+    pub(crate) no_guests: bool,
     /// `view_only = false`.
-    pub no_view_only: bool,
+    pub(crate) no_view_only: bool,
     /// `admin_only = true`.
-    pub admin_only: bool,
+    pub(crate) admin_only: bool,
     /// Only these accounts; any if empty.
-    pub accounts: Vec<i64>,
+    pub(crate) accounts: Vec<i64>,
 }
 
 /// `routes.cors`.
 #[derive(Clone, Debug)]
-pub struct Cors {
+pub(crate) struct Cors {
     /// Who may read the answers.
-    pub origins: Vec<Origin>,
+    pub(crate) origins: Vec<Origin>,
     /// What a preflight allows beside the safelisted ones.
-    pub headers: Vec<HeaderName>,
+    pub(crate) headers: Vec<HeaderName>,
     /// How long a browser may remember a preflight.
-    pub max_age: Duration,
+    pub(crate) max_age: Duration,
 }
 
 /// One entry of `cors.origins`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub(crate) enum Origin {
     /// Equal to the byte, as browsers serialise it.
     Exact(String),
     /// `https://*.label.suffix`: the part after `*`, with its dot.
@@ -328,16 +328,16 @@ pub enum Origin {
 
 /// One entry of `inject.headers`.
 #[derive(Clone, Debug)]
-pub struct InjectHeader {
+pub(crate) struct InjectHeader {
     /// Its name.
-    pub name: HeaderName,
+    pub(crate) name: HeaderName,
     /// Its value.
-    pub value: InjectValue,
+    pub(crate) value: InjectValue,
 }
 
 /// What an injected header says.
 #[derive(Clone, Debug)]
-pub enum InjectValue {
+pub(crate) enum InjectValue {
     /// The same for every request; sensitive, since it may be a key.
     Fixed(HeaderValue),
     /// Literal text and claims; if one claim is missing, no header.
@@ -346,7 +346,7 @@ pub enum InjectValue {
 
 /// A piece of a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Piece {
+pub(crate) enum Piece {
     /// As written.
     Text(String),
     /// `{account_id}`.
@@ -359,24 +359,12 @@ pub enum Piece {
 
 impl PublicUrl {
     /// `https://gw.example.com`, without the port if it is the scheme's default.
-    pub fn origin(&self) -> String {
+    pub(crate) fn origin(&self) -> String {
         let default = if self.scheme == "https" { 443 } else { 80 };
         if self.port == default {
             format!("{}://{}", self.scheme, self.host)
         } else {
             format!("{}://{}:{}", self.scheme, self.host, self.port)
-        }
-    }
-}
-
-impl UpstreamServer {
-    /// Whether only this machine can reach it: a Unix socket or a loopback address.
-    pub fn is_local(&self) -> bool {
-        match self {
-            Self::Unix { .. } => true,
-            Self::Http { host, .. } | Self::Https { host, .. } => {
-                host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
-            }
         }
     }
 }

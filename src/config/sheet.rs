@@ -10,23 +10,23 @@ use crate::config::mistake::{Finding, Severity};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
     /// First byte.
-    pub start: usize,
+    pub(crate) start: usize,
     /// After the last byte.
-    pub end: usize,
+    pub(crate) end: usize,
 }
 
 /// A value and where it was written.
 #[derive(Clone, Debug)]
 pub(crate) struct At<T> {
     /// The value.
-    pub is: T,
+    pub(crate) is: T,
     /// Where; for a default, the table that would have it.
-    pub place: Place,
+    pub(crate) place: Place,
 }
 
 /// Whether secrets are read, or taken as given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Secrets {
+pub(crate) enum Secrets {
     /// From the environment and from files, as a running gateway does.
     Read,
     /// Each is taken to be there and valid: for machines without them.
@@ -37,11 +37,11 @@ pub enum Secrets {
 #[derive(Clone, Debug)]
 pub(crate) struct Surroundings {
     /// The configuration file's folder: relative paths start there.
-    pub base_dir: PathBuf,
+    pub(crate) base_dir: PathBuf,
     /// Whether secrets are read.
-    pub secrets: Secrets,
+    pub(crate) secrets: Secrets,
     /// The environment; tests have their own.
-    pub environment: fn(&str) -> Option<Vec<u8>>,
+    pub(crate) environment: fn(&str) -> Option<Vec<u8>>,
 }
 
 /// One reading.

@@ -172,7 +172,7 @@ mod tests {
     fn shown() -> Shown {
         let tables = Tables { kinds: &[], results: &[], reasons: &[], headers: &[] };
         let build = BuildInfo { version: "0", revision: "0" };
-        Shown { metrics: Metrics::new(1, build, tables).unwrap(), readiness: Readiness::new() }
+        Shown { metrics: Metrics::new(1, build, tables).unwrap(), readiness: Readiness::default() }
     }
 
     /// Runs the listener while `talk` does.

@@ -47,30 +47,6 @@ impl std::fmt::Debug for Tls {
     }
 }
 
-/// The two ends of a connection.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Ends {
-    /// The client's.
-    pub(crate) peer: SocketAddr,
-    /// Ours.
-    pub(crate) local: SocketAddr,
-}
-
-impl Ends {
-    fn meet(self, worker: &Worker, protocol: Protocol, secure: Secure) -> ConnInfo {
-        ConnInfo {
-            peer: self.peer,
-            local: self.local,
-            sni: None,
-            protocol,
-            secure,
-            certificate: None,
-            client_certificate: None,
-            id: worker.connection_id(),
-        }
-    }
-}
-
 /// A byte stream that can say that something has come, without taking it.
 pub(crate) trait Readable {
     /// Ready when a read would not wait.
@@ -112,27 +88,27 @@ pub(crate) fn spawn(
     worker: Rc<Worker>,
     service: Service,
     stream: TcpStream,
-    ends: Ends,
+    peer: SocketAddr,
     held: (OwnedSemaphorePermit, Load),
 ) {
     spawn_local(async move {
-        serve(&worker, &service, stream, ends).await;
+        serve(&worker, &service, stream, peer).await;
         drop(held);
     });
 }
 
-async fn serve(worker: &Rc<Worker>, service: &Service, stream: TcpStream, ends: Ends) {
+async fn serve(worker: &Rc<Worker>, service: &Service, stream: TcpStream, peer: SocketAddr) {
     // A small answer must not wait for the acknowledgement of the one before.
     if stream.set_nodelay(true).is_err() {
         return;
     }
     let Some(tls) = &service.tls else {
-        let peer = ends.meet(worker, Protocol::Http1, Secure::Plain);
+        let peer = ConnInfo { peer, protocol: Protocol::Http1, secure: Secure::Plain, certificate: None };
         let _counted = Counted::under(worker, metrics::Protocol::Http1);
         return http1::serve(worker, stream, peer).await;
     };
     // In a box of its own: a handshake is large and soon over, the connection small and long.
-    let Some((stream, peer)) = Box::pin(shake_hands(worker, tls, stream, ends)).await else {
+    let Some((stream, peer)) = Box::pin(shake_hands(worker, tls, stream, peer)).await else {
         return;
     };
     match peer.protocol {
@@ -151,7 +127,7 @@ async fn shake_hands(
     worker: &Rc<Worker>,
     tls: &Tls,
     stream: TcpStream,
-    ends: Ends,
+    peer: SocketAddr,
 ) -> Option<(TlsStream<TcpStream>, ConnInfo)> {
     let _counted = Counted::under(worker, metrics::Protocol::Handshake);
     let deadline = worker.deadlines.after(worker.installed().snapshot.limits.handshake_timeout);
@@ -165,7 +141,7 @@ async fn shake_hands(
         Some(Err(fault)) if fault.kind() == io::ErrorKind::UnexpectedEof => count(TlsVersion::None, Handshake::Closed),
         Some(Err(_refused)) => count(TlsVersion::None, Handshake::Failed),
         Some(Ok(stream)) => {
-            let peer = meet(worker, tls, &stream, ends);
+            let peer = meet(tls, &stream, peer);
             let version = if peer.secure == Secure::Tls1_2 { TlsVersion::V12 } else { TlsVersion::V13 };
             count(version, Handshake::Ok);
             return Some((stream, peer));
@@ -174,15 +150,13 @@ async fn shake_hands(
     None
 }
 
-fn meet(worker: &Worker, tls: &Tls, stream: &TlsStream<TcpStream>, ends: Ends) -> ConnInfo {
+fn meet(tls: &Tls, stream: &TlsStream<TcpStream>, peer: SocketAddr) -> ConnInfo {
     let session = stream.get_ref().1;
     let protocol = if session.alpn_protocol() == Some(b"h2") { Protocol::Http2 } else { Protocol::Http1 };
     let secure = match session.protocol_version() {
         Some(rustls::ProtocolVersion::TLSv1_2) => Secure::Tls1_2,
         _ => Secure::Tls1_3,
     };
-    let mut peer = ends.meet(worker, protocol, secure);
-    peer.certificate = Some(tls.certificates.presented(session.server_name()));
-    peer.sni = session.server_name().map(Into::into);
-    peer
+    let certificate = Some(tls.certificates.presented(session.server_name()));
+    ConnInfo { peer, protocol, secure, certificate }
 }

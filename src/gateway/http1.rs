@@ -114,11 +114,10 @@ fn stand(connection: &Connection, watch: &Watch) -> Stand {
         return if watch.is_blocked() { Stand::Blocked { taken: watch.bytes_sent() } } else { Stand::Busy };
     }
     match watch.phase() {
-        Phase::Head => Stand::Head,
         Phase::Idle if connection.requests() == 0 => Stand::Fresh,
         Phase::Idle => Stand::Idle,
         // What is left of a refused request's body is hyper's to drain or to close.
-        Phase::Body | Phase::Upgrade | Phase::Tunnel | Phase::Over => Stand::Head,
+        Phase::Head | Phase::Body | Phase::Upgrade | Phase::Tunnel | Phase::Over => Stand::Head,
     }
 }
 

@@ -36,8 +36,6 @@ pub(crate) struct Accepted {
     pub(crate) stream: StdStream,
     /// Who is there.
     pub(crate) peer: SocketAddr,
-    /// Where it came in.
-    pub(crate) local: SocketAddr,
     /// One of `limits.connections`.
     pub(crate) permit: OwnedSemaphorePermit,
     /// Counts towards its worker's load.
@@ -140,7 +138,7 @@ pub(crate) async fn accept(listener: Listener, door: Door, worker: Rc<Worker>) -
             }
         };
         let load = door.loads.least();
-        hand_over(&door, &worker, (stream, peer, listener.address), (permit, load));
+        hand_over(&door, &worker, (stream, peer), (permit, load));
     }
 }
 
@@ -154,17 +152,16 @@ fn is_the_peers(fault: &io::Error) -> bool {
 fn hand_over(
     door: &Door,
     worker: &Rc<Worker>,
-    (stream, peer, local): (TcpStream, SocketAddr, SocketAddr),
+    (stream, peer): (TcpStream, SocketAddr),
     (permit, load): (OwnedSemaphorePermit, Load),
 ) {
     if load.worker == worker.id {
-        let ends = connection::Ends { peer, local };
-        connection::spawn(Rc::clone(worker), door.service.clone(), stream, ends, (permit, load));
+        connection::spawn(Rc::clone(worker), door.service.clone(), stream, peer, (permit, load));
         return;
     }
     let Some(other) = door.workers.get(load.worker) else { return };
     let Ok(stream) = stream.into_std() else { return };
-    let accepted = Accepted { stream, peer, local, permit, load };
+    let accepted = Accepted { stream, peer, permit, load };
     if other.try_send(Order::Take(Box::new(accepted))).is_err() {
         tracing::warn!("a worker does not take connections fast enough; one was closed");
     }

@@ -27,7 +27,7 @@ impl Phase {
     }
 }
 
-/// The state that all threads share; a clone is the same state.
+/// The state that all threads share, at first that of a process that starts; a clone is the same state.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Readiness(Arc<State>);
 
@@ -45,11 +45,6 @@ const READY: u8 = 1;
 const DRAINING: u8 = 2;
 
 impl Readiness {
-    /// A process that starts.
-    pub(crate) fn new() -> Self {
-        Self::default()
-    }
-
     /// The first snapshot is there. Nothing changes if the process drains already.
     pub(crate) fn ready(&self) {
         self.0.phase.fetch_max(READY, Ordering::AcqRel);
@@ -123,7 +118,7 @@ mod tests {
 
     #[test]
     fn ready_needs_a_snapshot_a_listener_and_a_worker() {
-        let readiness = Readiness::new();
+        let readiness = Readiness::default();
         assert_eq!((readiness.phase(), readiness.is_ready()), (Phase::Starting, false));
         let worker = readiness.working();
         let listener = readiness.listening();
@@ -139,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_drain_is_final() {
-        let readiness = Readiness::new();
+        let readiness = Readiness::default();
         let _parts = (readiness.working(), readiness.listening());
         readiness.drain();
         readiness.ready();

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_local;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::gateway::connection::{self, Ends, Service};
+use crate::gateway::connection::{self, Service};
 use crate::gateway::listener::{Accepted, Door, Listener, accept};
 use crate::gateway::readiness::Readiness;
 use crate::limits;
@@ -93,16 +93,16 @@ async fn work(start: Start) -> io::Result<()> {
 }
 
 fn take(worker: &Rc<Worker>, service: &Service, accepted: Accepted) {
-    let ends = Ends { peer: accepted.peer, local: accepted.local };
     match TcpStream::from_std(accepted.stream) {
         Ok(stream) => {
-            connection::spawn(Rc::clone(worker), service.clone(), stream, ends, (accepted.permit, accepted.load))
+            let held = (accepted.permit, accepted.load);
+            connection::spawn(Rc::clone(worker), service.clone(), stream, accepted.peer, held);
         }
         Err(fault) => tracing::warn!(%fault, "cannot take a connection over; it was closed"),
     }
 }
 
-async fn tick(worker: Rc<Worker>) {
+async fn tick(worker: Rc<Worker>) -> ! {
     let mut ticks = interval(limits::TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

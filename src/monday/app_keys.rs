@@ -23,7 +23,7 @@ pub(crate) struct AppKeys {
 
 /// `apps.NAME.audience`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Audience {
+pub(crate) enum Audience {
     /// Not compared.
     Off,
     /// Scheme, host and port must be those of a `public_url` (default).

@@ -5,7 +5,7 @@
 /// What a request is. `Kind::row` has all that follows from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// monday runs an action block.
     Action,
     /// A trigger is switched on.
@@ -34,7 +34,7 @@ pub enum Kind {
 
 /// Where the token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TokenPlace {
+pub(crate) enum TokenPlace {
     /// The `Authorization` field.
     Header,
     /// The `Authorization` field or this query parameter.
@@ -47,7 +47,7 @@ pub enum TokenPlace {
 
 /// Which secret of the app signs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SignedBy {
+pub(crate) enum SignedBy {
     /// The Signing Secret.
     Signing,
     /// The Client Secret.
@@ -60,7 +60,7 @@ pub enum SignedBy {
 
 /// Which claim shapes are accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shape {
+pub(crate) enum Shape {
     /// `accountId`, `userId` at the top.
     Flat,
     /// `dat.account_id`, `dat.user_id`, or flat.
@@ -73,7 +73,7 @@ pub enum Shape {
 
 /// Who called, and so what a failure must look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Caller {
+pub(crate) enum Caller {
     /// monday's server.
     Server,
     /// A script in a browser.
@@ -86,25 +86,23 @@ pub enum Caller {
 
 /// All that follows from a kind.
 #[derive(Clone, Copy, Debug)]
-pub struct Row {
+pub(crate) struct Row {
     /// The kind.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// Its name in gateway.toml, in `X-Monday-Kind` and in metrics.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// Where the token is.
-    pub token: TokenPlace,
+    pub(crate) token: TokenPlace,
     /// Which secret signs it.
-    pub signed_by: SignedBy,
+    pub(crate) signed_by: SignedBy,
     /// Which claims it has.
-    pub shape: Shape,
+    pub(crate) shape: Shape,
     /// Who called.
-    pub caller: Caller,
-    /// Too many requests are answered with 503, since a 4xx would be final for monday.
-    pub retried_on_5xx: bool,
+    pub(crate) caller: Caller,
     /// Seconds to the head of the answer, unless the route says otherwise.
-    pub timeout: u64,
+    pub(crate) timeout: u64,
     /// Only monday's servers call it.
-    pub only_monday: bool,
+    pub(crate) only_monday: bool,
 }
 
 const SERVER: Row = Row {
@@ -114,35 +112,27 @@ const SERVER: Row = Row {
     signed_by: SignedBy::Signing,
     shape: Shape::Flat,
     caller: Caller::Server,
-    retried_on_5xx: false,
     timeout: 60,
     only_monday: true,
 };
 
 /// The table, in the order of `Kind`.
-pub const KINDS: [Row; 12] = [
-    Row { retried_on_5xx: true, timeout: 55, ..SERVER },
+pub(crate) const KINDS: [Row; 12] = [
+    Row { timeout: 55, ..SERVER },
     Row { kind: Kind::Subscribe, name: "subscribe", ..SERVER },
     Row { kind: Kind::Unsubscribe, name: "unsubscribe", ..SERVER },
     Row { kind: Kind::RemoteOptions, name: "remote-options", ..SERVER },
     Row { kind: Kind::FieldDefinitions, name: "field-definitions", ..SERVER },
     Row { kind: Kind::Credentials, name: "credentials", ..SERVER },
-    Row { kind: Kind::BoardWebhook, name: "board-webhook", retried_on_5xx: true, ..SERVER },
+    Row { kind: Kind::BoardWebhook, name: "board-webhook", ..SERVER },
     Row {
         kind: Kind::AppLifecycle,
         name: "app-lifecycle",
         signed_by: SignedBy::Client,
         shape: Shape::DatOrFlat,
-        retried_on_5xx: true,
         ..SERVER
     },
-    Row {
-        kind: Kind::FeatureLifecycle,
-        name: "feature-lifecycle",
-        shape: Shape::DatOrFlat,
-        retried_on_5xx: true,
-        ..SERVER
-    },
+    Row { kind: Kind::FeatureLifecycle, name: "feature-lifecycle", shape: Shape::DatOrFlat, ..SERVER },
     Row {
         kind: Kind::View,
         name: "view",
@@ -176,7 +166,8 @@ pub const KINDS: [Row; 12] = [
 ];
 
 /// The names, as metrics number the kinds.
-pub const KIND_NAMES: [&str; KINDS.len()] = {
+#[expect(clippy::indexing_slicing, reason = "done by the compiler, which would refuse a place that is not there")]
+pub(crate) const KIND_NAMES: [&str; KINDS.len()] = {
     let mut names = [""; KINDS.len()];
     let mut at = 0;
     while at < names.len() {
@@ -189,24 +180,24 @@ pub const KIND_NAMES: [&str; KINDS.len()] = {
 impl Kind {
     /// All that follows from it.
     #[expect(clippy::indexing_slicing, reason = "a test holds the table to the order of the enum")]
-    pub const fn row(self) -> &'static Row {
+    pub(crate) const fn row(self) -> &'static Row {
         &KINDS[self as usize]
     }
 
     /// Its name in gateway.toml.
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         self.row().name
     }
 
     /// The kind of that name.
-    pub fn from_name(name: &str) -> Option<Self> {
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
         KINDS.iter().find(|row| row.name == name).map(|row| row.kind)
     }
 }
 
 impl Row {
     /// Whether its claims can come under `dat`, where guests, viewers and admins are told apart.
-    pub const fn has_dat(&self) -> bool {
+    pub(crate) const fn has_dat(&self) -> bool {
         matches!(self.shape, Shape::DatOrFlat)
     }
 }

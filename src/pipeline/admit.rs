@@ -5,13 +5,13 @@ use crate::config::resolved::Allow;
 use crate::monday::claims::Claims;
 use crate::pipeline::refusal::{Forbidden, Refusal};
 use crate::pipeline::route::Routed;
-use crate::pipeline::verify::{Caller, Verified};
+use crate::pipeline::verify::Caller;
 
 /// A request that may be forwarded: routed, verified, allowed. Made by [`admit`] only.
 #[derive(Debug)]
-pub(crate) struct Admitted<'s> {
+pub struct Admitted<'s> {
     routed: Routed<'s>,
-    verified: Verified,
+    caller: Caller,
 }
 
 impl<'s> Admitted<'s> {
@@ -22,7 +22,7 @@ impl<'s> Admitted<'s> {
 
     /// Who calls.
     pub(crate) fn caller(&self) -> &Caller {
-        &self.verified.caller
+        &self.caller
     }
 
     /// Gives up the proof for the request.
@@ -31,12 +31,12 @@ impl<'s> Admitted<'s> {
     }
 }
 
-/// Admits a verified request, or says which part of `allow` refuses it.
-pub(crate) async fn admit<'s>(routed: Routed<'s>, verified: Verified) -> Result<Admitted<'s>, Refusal> {
-    if let Some(claims) = verified.caller.claims() {
+/// Admits the request of a verified caller, or says which part of `allow` refuses it.
+pub(crate) async fn admit(routed: Routed<'_>, caller: Caller) -> Result<Admitted<'_>, Refusal> {
+    if let Some(claims) = caller.claims() {
         allowed(&routed.route().allow, claims).map_err(Refusal::Forbidden)?;
     }
-    Ok(Admitted { routed, verified })
+    Ok(Admitted { routed, caller })
 }
 
 /// Whether `allow` lets these claims pass. A claim that is absent refuses.

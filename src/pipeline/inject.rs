@@ -20,7 +20,7 @@ use crate::snapshot::Route;
 
 /// What is set on a request before it goes out, after everything of the caller's that must not go on was removed.
 #[derive(Debug)]
-pub(crate) struct HeaderChanges {
+pub struct HeaderChanges {
     /// Set in this order; each replaces what the caller sent under that name.
     pub(crate) set: Vec<(HeaderName, HeaderValue)>,
     /// What becomes of `Authorization`.

@@ -41,7 +41,6 @@ pub(crate) struct Worker {
     pub(crate) lines: RefCell<Lines>,
     installed: RefCell<Rc<Installed>>,
     request_ids: RequestIds,
-    connections: Cell<u64>,
     /// Set when the process drains: connections take no further request.
     pub(crate) draining: Cell<bool>,
 }
@@ -89,7 +88,6 @@ impl Worker {
             lines: RefCell::new(lines),
             installed: RefCell::new(Rc::new(installed)),
             request_ids: RequestIds::new(),
-            connections: Cell::new(0),
             draining: Cell::new(false),
         })
     }
@@ -107,13 +105,6 @@ impl Worker {
     /// An id for a request that brought none.
     pub(crate) fn request_id(&self) -> HeaderValue {
         self.request_ids.next()
-    }
-
-    /// A number for a connection, unique in the process.
-    pub(crate) fn connection_id(&self) -> u64 {
-        let next = self.connections.get();
-        self.connections.set(next + 1);
-        ((self.id as u64) << 48) | next
     }
 
     /// Once a tick: deadlines, idle connections, the access log.

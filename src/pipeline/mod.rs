@@ -42,13 +42,13 @@ use crate::pipeline::refusal::{Refusal, UpstreamFault};
 use crate::pipeline::reply::facts::{self, facts};
 use crate::pipeline::reply::{Look, Prefers, reply, set_strict_transport};
 use crate::pipeline::route::{Routed, Way, route};
-use crate::pipeline::verify::{Asked, Verified, judge};
+use crate::pipeline::verify::{Asked, Caller, judge};
 use crate::snapshot::Snapshot;
 use crate::upstream::pool::Pool;
 
 /// One request at work: what its steps may use beside what they are given.
 #[derive(Debug)]
-pub(crate) struct Work<'r> {
+pub struct Work<'r> {
     /// The core that it is on.
     pub(crate) worker: &'r Rc<Worker>,
     /// The connection that it came over.
@@ -104,8 +104,8 @@ async fn steps(work: &mut Work<'_>, asking: &Asking, request: Request<Incoming>)
         cross_origin(work.seen, asking.origin.as_ref(), echo.headers_mut());
         return Ok(echo.map(Content::Whole));
     }
-    let verified = verify(work, &routed)?;
-    let admitted = admit(routed, verified).await?;
+    let caller = verify(work, &routed)?;
+    let admitted = admit(routed, caller).await?;
     let changes = inject(&admitted, work.resigning(&admitted));
     work.count_omitted(&changes);
     let answered = forward(work, admitted, changes, &client).await?;
@@ -115,7 +115,7 @@ async fn steps(work: &mut Work<'_>, asking: &Asking, request: Request<Incoming>)
 }
 
 /// Lets `judge` say who calls, and counts what it says.
-fn verify(work: &mut Work<'_>, routed: &Routed<'_>) -> Result<Verified, Refusal> {
+fn verify(work: &mut Work<'_>, routed: &Routed<'_>) -> Result<Caller, Refusal> {
     let (clean, route) = (routed.clean(), routed.route());
     let asked = Asked {
         row: route.kind.row(),
@@ -130,9 +130,9 @@ fn verify(work: &mut Work<'_>, routed: &Routed<'_>) -> Result<Verified, Refusal>
         let result = judged.as_ref().err().map_or(0, refusal::Unauthorized::result);
         app.counters.get(work.worker.id).verified(route.kind as usize, result);
     }
-    let verified = judged.map_err(Refusal::Unauthorized)?;
-    work.seen.ids = verified.caller.claims().map(|claims| (claims.account_id, claims.user_id));
-    Ok(verified)
+    let caller = judged.map_err(Refusal::Unauthorized)?;
+    work.seen.ids = caller.claims().map(|claims| (claims.account_id, claims.user_id));
+    Ok(caller)
 }
 
 /// Polls the steps so that a panic in them ends this request, and nothing else.

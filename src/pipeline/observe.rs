@@ -103,7 +103,7 @@ impl Observation {
         let host = self.host.as_ref().map(HeaderValue::as_bytes);
         lines.record(&Record {
             unix_millis: self.worker.shared.clock.unix_millis(),
-            client: self.client.or(Some(self.connection.peer.peer.ip())),
+            client: self.client.or_else(|| Some(self.connection.peer.peer.ip())),
             method: self.method.as_str(),
             host: host.or_else(|| self.uri.authority().map(|host| host.as_str().as_bytes())).unwrap_or_default(),
             path: self.uri.path().as_bytes(),

@@ -21,20 +21,12 @@ const REQUEST_ID_BYTES: usize = 128;
 pub(crate) struct ConnInfo {
     /// Who connected.
     pub(crate) peer: SocketAddr,
-    /// Where.
-    pub(crate) local: SocketAddr,
-    /// The host that the client named in its TLS hello, in lower case.
-    pub(crate) sni: Option<Box<str>>,
     /// What is spoken.
     pub(crate) protocol: Protocol,
     /// How it is protected.
     pub(crate) secure: Secure,
     /// Which of the configured certificates was shown.
     pub(crate) certificate: Option<usize>,
-    /// Who the client proved to be. None are asked for yet.
-    pub(crate) client_certificate: Option<ClientCertificate>,
-    /// Unique in the process.
-    pub(crate) id: u64,
 }
 
 /// The HTTP version of a connection.
@@ -67,10 +59,6 @@ pub(crate) enum Secure {
     Tls1_3,
 }
 
-/// A verified client certificate; reserved.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ClientCertificate(());
-
 impl Secure {
     /// The log's name of the version.
     pub(crate) fn label(self) -> Option<&'static str> {
@@ -101,7 +89,7 @@ pub(crate) enum Trust {
 
 /// Who asks, as far as known.
 #[derive(Clone, Debug)]
-pub(crate) struct Client {
+pub struct Client {
     /// Whether the peer is trusted; what `headers::strip_request` goes by.
     pub(crate) trust: Trust,
     /// The peer's address, or the one that trusted proxies vouch for.
@@ -284,16 +272,7 @@ fn is_request_id(id: &HeaderValue) -> bool {
 impl ConnInfo {
     /// A connection from 192.0.2.1.
     pub(crate) fn for_tests(secure: Secure) -> Self {
-        Self {
-            peer: ([192, 0, 2, 1], 40_000).into(),
-            local: ([127, 0, 0, 1], 8443).into(),
-            sni: None,
-            protocol: Protocol::Http1,
-            secure,
-            certificate: None,
-            client_certificate: None,
-            id: 1,
-        }
+        Self { peer: ([192, 0, 2, 1], 40_000).into(), protocol: Protocol::Http1, secure, certificate: None }
     }
 }
 

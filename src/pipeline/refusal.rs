@@ -1,13 +1,11 @@
 //! Why a request goes no further: facts, no response. A step that refuses returns one; `reply` turns it into a status, a
 //! body, a metric label and a log reason, by exhaustive matches. Nothing here is shown to a client.
 
-use std::time::Duration;
-
 use crate::jwt::Flaw;
 
 /// A refusal, grouped by who is at fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// The request's form: framing, head, path, host.
     Malformed(Malformed),
     /// The head was not complete in time.
@@ -40,11 +38,6 @@ pub enum Refusal {
     Forbidden(Forbidden),
     /// A cross-origin WebSocket handshake, or a preflight, from an origin that is not listed.
     OriginRefused,
-    /// Too many connections or requests.
-    TooMany {
-        /// What `Retry-After` says.
-        retry_after: Duration,
-    },
     /// The backend.
     Upstream(UpstreamFault),
     /// A panic of our own.
@@ -53,7 +46,7 @@ pub enum Refusal {
 
 /// What is wrong with the form of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Malformed {
+pub(crate) enum Malformed {
     /// The request line is not `method SP target SP HTTP/1.x CRLF`.
     RequestLine,
     /// A bare CR or LF, NUL or another control character.
@@ -88,7 +81,7 @@ pub enum Malformed {
 
 /// Why a caller is not who the route needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Unauthorized {
+pub(crate) enum Unauthorized {
     /// No token where this kind has one.
     Missing,
     /// More than one token.
@@ -129,7 +122,7 @@ pub enum Unauthorized {
 
 /// Which part of `allow` refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Forbidden {
+pub(crate) enum Forbidden {
     /// A guest, or a token that does not say.
     Guest,
     /// A viewer, or a token that does not say.
@@ -142,7 +135,7 @@ pub enum Forbidden {
 
 /// What the backend did, or failed to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UpstreamFault {
+pub(crate) enum UpstreamFault {
     /// Refused, unreachable, or its certificate did not verify.
     Connect,
     /// No connection within `connect_timeout`.
@@ -159,7 +152,7 @@ pub enum UpstreamFault {
 
 impl Unauthorized {
     /// What a verification can come to, as metrics call it; [`Unauthorized::result`] points into it, and 0 is success.
-    pub const RESULTS: [&'static str; 12] = [
+    pub(crate) const RESULTS: [&'static str; 12] = [
         "ok",
         "missing",
         "multiple",
@@ -175,7 +168,7 @@ impl Unauthorized {
     ];
 
     /// Its place in [`Unauthorized::RESULTS`].
-    pub const fn result(&self) -> usize {
+    pub(crate) const fn result(&self) -> usize {
         match self {
             Self::Missing => 1,
             Self::Multiple => 2,
@@ -201,7 +194,7 @@ impl Unauthorized {
 
     /// What metrics call it.
     #[expect(clippy::indexing_slicing, reason = "a test holds every result to the table")]
-    pub const fn label(&self) -> &'static str {
+    pub(crate) const fn label(&self) -> &'static str {
         Self::RESULTS[self.result()]
     }
 }

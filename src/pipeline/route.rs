@@ -13,13 +13,14 @@ use crate::snapshot::{Matched, Route};
 
 /// A clean request and its route.
 #[derive(Debug)]
-pub(crate) struct Routed<'s> {
+pub struct Routed<'s> {
     clean: Clean<Incoming>,
     route: &'s Route,
 }
 
 /// Where a request goes on.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "matched at once; a box would be an allocation for each request")]
 pub(crate) enum Way<'s> {
     /// To `verify`.
     On(Routed<'s>),

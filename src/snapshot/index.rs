@@ -32,9 +32,9 @@ pub(crate) struct Index {
 #[derive(Debug, Default)]
 struct Paths {
     /// Sorted.
-    literal: Vec<(Box<str>, Paths)>,
+    literal: Vec<(Box<str>, Self)>,
     /// `{name}`: any one segment that is not empty.
-    parameter: Option<Box<Paths>>,
+    parameter: Option<Box<Self>>,
     /// Routes that end here: one for each set of methods.
     here: Vec<Candidate>,
     /// Routes that end here with `/{*rest}`.
@@ -111,6 +111,7 @@ impl Paths {
     }
 
     /// The node of one segment below this one, made if it is not there.
+    #[expect(clippy::indexing_slicing, reason = "what is not there is inserted on the line before")]
     fn below(&mut self, segment: &str) -> &mut Self {
         if segment.starts_with('{') && !segment.starts_with("{{") {
             return self.parameter.get_or_insert_default();

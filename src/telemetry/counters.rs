@@ -219,7 +219,9 @@ mod tests {
                 std::thread::spawn(move || (0..10_000).for_each(|_| shards.get(worker).add(1)))
             })
             .collect();
-        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        for thread in threads {
+            thread.join().unwrap();
+        }
         assert_eq!(shards.iter().map(Counter::value).sum::<u64>(), 40_000);
         assert!(shards.iter().all(|shard| shard.value() == 10_000));
     }
@@ -241,7 +243,7 @@ mod tests {
         let beside = BOUNDS.iter().flat_map(|bound| {
             [bound.saturating_sub(Duration::from_nanos(1)), *bound, *bound + Duration::from_nanos(1)]
         });
-        for elapsed in beside.chain([Duration::ZERO, Duration::from_secs(3600)]) {
+        for elapsed in beside.chain([Duration::ZERO, Duration::from_hours(1)]) {
             ours.observe(elapsed);
             theirs.observe(elapsed.as_secs_f64());
         }

@@ -276,8 +276,7 @@ mod tests {
         upstream.get(1).active.raise();
         let server = metrics.server("backend", "http://127.0.0.1:3000");
         server.down();
-        let _gone = metrics.server("backend", "http://gone");
-        drop(_gone);
+        drop(metrics.server("backend", "http://gone"));
         let process = metrics.process();
         process.get(0).connections(Protocol::Http2).raise();
         process.get(1).connections(Protocol::Http2).raise();
@@ -338,7 +337,9 @@ mod tests {
         for number in 0..500 {
             let route = metrics.route(&format!("/route/{number}"));
             for worker in 0..4 {
-                [200, 302, 401, 404, 502].into_iter().for_each(|code| route.get(worker).requests(code));
+                for code in [200, 302, 401, 404, 502] {
+                    route.get(worker).requests(code);
+                }
                 route.get(worker).duration(Duration::from_millis(number));
                 route.get(worker).refused(0);
             }

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
@@ -22,19 +22,13 @@ use crate::tls::files::{self, FileFlaw, TlsFault};
 
 /// Bits of an RSA modulus below which a key is refused (RFC 9325, section 4.5).
 const RSA_BITS_MIN: usize = 2048;
-/// Seconds of a day.
-const DAY: i64 = 86_400;
 
 /// One certificate and what is known of it.
 #[derive(Debug)]
 pub(crate) struct Certificate {
-    /// The file of its chain, as it was given.
-    pub(crate) file: PathBuf,
     /// Lower-case DNS names, `*.suffix` among them, and addresses, as the certificate lists them. Empty for one that only has a
     /// common name, which no client of today accepts.
     pub(crate) names: Vec<String>,
-    /// Last second of its validity, in Unix time.
-    pub(crate) not_after: i64,
     key: Arc<CertifiedKey>,
 }
 
@@ -64,11 +58,6 @@ impl Certificates {
             }
         }
         Ok(Self { list, first, by_name })
-    }
-
-    /// The certificates, in the configuration's order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Certificate> {
-        self.list.iter()
     }
 
     /// Which certificate is for this host (no port; brackets, case and one trailing dot do not matter): by its exact name, else by
@@ -114,12 +103,7 @@ impl Certificate {
         let facts = Facts::of(leaf, file)?;
         facts.judge(file, clock.unix_seconds())?;
         let key = certified(chain, paths, provider)?;
-        Ok(Self { file: file.to_owned(), names: facts.names, not_after: facts.not_after, key: Arc::new(key) })
-    }
-
-    /// Whole days of validity from now on, rounded down; never negative at load.
-    pub(crate) fn days_left(&self, clock: &Clock) -> i64 {
-        self.not_after.saturating_sub(clock.unix_seconds()).div_euclid(DAY)
+        Ok(Self { names: facts.names, key: Arc::new(key) })
     }
 }
 

@@ -1,5 +1,7 @@
 //! One reading of where a request ends: `security.md` S1 to S4 and the HTTP checklist 19 to 32.
 
+use std::fmt::Write as _;
+
 use std::time::Duration;
 
 use serde_json::Value;
@@ -19,6 +21,7 @@ fn head(lines: &str) -> String {
 }
 
 /// Heads that two servers could read differently; each is refused, and the connection ends.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn ambiguous() -> Vec<String> {
     let mut all = Vec::new();
     // 19, 20: both lengths, and any Transfer-Encoding but one `chunked`.
@@ -446,6 +449,7 @@ async fn s3_hyper_sees_the_requests_that_the_gateway_answered() {
 
 /// S4: what HTTP/2 can say and HTTP/1 must not hear.
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "mostly a table")]
 async fn s4_requests_that_http1_could_misread_are_refused_over_http2() {
     let backend = Backend::echo();
     let gateway = Gateway::start(&Setup::standard(&backend.address));
@@ -629,10 +633,11 @@ async fn pipelined_requests_are_answered_in_order() {
     let many = 50;
     let mut bytes = String::new();
     for number in 0..many {
-        bytes.push_str(&format!(
+        let _written = write!(
+            bytes,
             "POST /planner/public/{number} HTTP/1.1\r\nHost: gw.test\r\nContent-Length: {}\r\n\r\n{number}",
             number.to_string().len()
-        ));
+        );
     }
     connection.send(bytes.as_bytes()).await;
     for number in 0..many {

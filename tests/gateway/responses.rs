@@ -28,6 +28,7 @@ fn with_bad_answer(bytes: &'static [u8]) -> (Backend, Gateway) {
 
 /// S5: what a client reads after a bad answer is its own answer or the end.
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "mostly a table")]
 async fn s5_no_answer_of_a_backend_desynchronises_the_client() {
     let bad: [&'static [u8]; 26] = [
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison",

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::support::backend::{Backend, Step, ok};
 use crate::support::gateway::Gateway;
-use crate::support::http2::{self, H2, head_of};
+use crate::support::http2::{self, Body, H2, head_of};
 use crate::support::mint::kind;
 use crate::support::raw;
 use crate::support::setup::Setup;
@@ -77,7 +77,8 @@ async fn the_first_pieces_arrive_before_the_last_are_sent() {
     assert_eq!(backend.only().body, b"firstlast");
 
     let mut client = H2::connect(&gateway).await;
-    let (answer, mut sending) = client.open(http2::request("POST", "/planner/public/x", &[]), false).await.unwrap();
+    let (answer, mut sending) =
+        client.open(http2::request("POST", "/planner/public/x", &[]), Body::Follows).await.unwrap();
     sending.send_data(Bytes::from_static(b"first"), false).unwrap();
     let (head, mut body) = head_of(answer).await.unwrap();
     assert_eq!(head.status, 200);
@@ -108,7 +109,8 @@ async fn a_slow_reader_holds_the_backend_back_and_nobody_else() {
         slow.push(connection);
     }
     let mut client = H2::connect(&gateway).await;
-    let (answer, _sending) = client.open(http2::request("GET", "/planner/public/endless", &[]), true).await.unwrap();
+    let (answer, _sending) =
+        client.open(http2::request("GET", "/planner/public/endless", &[]), Body::None).await.unwrap();
     let (_head, _body) = head_of(answer).await.unwrap();
     for _ in 0..50 {
         assert_eq!(gateway.request("GET", "/planner/public/x", "", "").await.status, 200);
@@ -235,14 +237,15 @@ async fn a_client_that_goes_away_is_seen_by_the_backend() {
     // In the middle of the body.
     let mut connection = gateway.connect().await;
     connection.send(b"POST /planner/public/x HTTP/1.1\r\nHost: gw.test\r\nContent-Length: 1000000\r\n\r\n").await;
-    connection.send(&[b'x'; 200_000]).await;
+    connection.send(&vec![b'x'; 200_000]).await;
     backend.when_seen(2).await;
     drop(connection);
     within(SOON, "the backend sees that the body ended", || (backend.open() == 0).then_some(())).await;
     assert!(!backend.last().complete);
     // Over HTTP/2: the stream is reset, the connection goes on.
     let mut client = H2::connect(&gateway).await;
-    let (answer, mut sending) = client.open(http2::request("POST", "/planner/public/x", &[]), false).await.unwrap();
+    let (answer, mut sending) =
+        client.open(http2::request("POST", "/planner/public/x", &[]), Body::Follows).await.unwrap();
     sending.send_data(Bytes::from_static(b"x"), true).unwrap();
     backend.when_seen(3).await;
     drop(answer);
@@ -279,14 +282,15 @@ async fn a_client_that_has_said_everything_still_gets_its_answer() {
 
 #[tokio::test]
 async fn an_answer_before_the_end_of_the_body_arrives() {
-    let backend = Backend::scripted(|_| vec![Step::Send(ok("early").iter().copied().collect()), Step::ReadBody]);
+    let backend = Backend::scripted(|_| vec![Step::Send(ok("early").to_vec()), Step::ReadBody]);
     let gateway = Gateway::start(&Setup::standard(&backend.address));
     let mut connection = gateway.connect().await;
     connection.send(b"POST /planner/public/x HTTP/1.1\r\nHost: gw.test\r\nContent-Length: 3000000\r\n\r\n").await;
-    connection.send(&[b'x'; 100_000]).await;
+    connection.send(&vec![b'x'; 100_000]).await;
     assert_eq!(connection.answer().await.text(), "early");
     let mut client = H2::connect(&gateway).await;
-    let (answer, mut sending) = client.open(http2::request("POST", "/planner/public/x", &[]), false).await.unwrap();
+    let (answer, mut sending) =
+        client.open(http2::request("POST", "/planner/public/x", &[]), Body::Follows).await.unwrap();
     sending.send_data(Bytes::from_static(b"a part"), false).unwrap();
     let (mut head, body) = head_of(answer).await.unwrap();
     http2::read_body(&mut head, body).await.ok();

@@ -13,7 +13,7 @@ use crate::pipeline::refusal::{Malformed, Refusal};
 
 /// A request that every recipient reads alike.
 #[derive(Debug)]
-pub(crate) struct Clean<B> {
+pub struct Clean<B> {
     /// Untouched, but for the cookies of HTTP/2, which are one field again.
     request: Request<B>,
     /// Path and query as they came.

@@ -3,7 +3,7 @@
 //! `Rc` on one thread. Decides nothing itself.
 
 use std::cell::{Cell, RefCell};
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 
 use crate::pipeline::refusal::{Malformed, Refusal};
 
@@ -47,8 +47,6 @@ pub(crate) struct Watch {
     broken: Cell<Option<Malformed>>,
     /// Bytes that have come and hyper has not been given.
     withheld: Cell<usize>,
-    /// Bytes from the client, inside TLS.
-    received: Cell<u64>,
     /// Bytes to the client, inside TLS.
     sent: Cell<u64>,
     /// The sweeper gave the head up.
@@ -91,11 +89,6 @@ impl Watch {
         self.withheld.get() > 0
     }
 
-    /// Bytes that came from the client so far, TLS not counted: a body that stands still is one whose count does.
-    pub(crate) fn bytes_received(&self) -> u64 {
-        self.received.get()
-    }
-
     /// Bytes that went to the client so far, TLS not counted.
     pub(crate) fn bytes_sent(&self) -> u64 {
         self.sent.get()
@@ -136,8 +129,8 @@ impl Watch {
     }
 
     /// The wire's own report after a write or a flush.
-    pub(crate) fn report_write(&self, blocked: bool) {
-        self.blocked.set(blocked);
+    pub(crate) fn report_write<T>(&self, written: &Poll<T>) {
+        self.blocked.set(written.is_pending());
     }
 
     /// Has the connection's task polled.
@@ -177,11 +170,6 @@ impl Watch {
     /// The body under way is malformed.
     pub(crate) fn break_body(&self, malformed: Malformed) {
         self.broken.set(Some(malformed));
-    }
-
-    /// Bytes came.
-    pub(crate) fn count_received(&self, bytes: usize) {
-        self.received.set(self.received.get().saturating_add(bytes as u64));
     }
 
     /// Bytes went.

@@ -131,7 +131,7 @@ impl<S> Wire<S> {
 
     /// Tells the connection how a write went.
     fn note(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        self.watch.report_write(written.is_pending());
+        self.watch.report_write(&written);
         if let Poll::Ready(Ok(count)) = written {
             self.watch.count_sent(count);
         }
@@ -260,7 +260,6 @@ impl<S: AsyncRead + Unpin> Wire<S> {
                 self.ended = true;
                 return self.end(cx);
             }
-            self.watch.count_received(count);
             self.take_in(buf, start);
         }
     }
@@ -416,7 +415,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(cx);
-        self.watch.report_write(flushed.is_pending());
+        self.watch.report_write(&flushed);
         flushed
     }
 

@@ -31,7 +31,6 @@ impl fmt::Display for Detail<'_> {
             Refusal::Unauthorized(why) => unauthorized(why, f),
             Refusal::Forbidden(why) => f.write_str(forbidden(*why)),
             Refusal::OriginRefused => f.write_str("the Origin is not in the route's cors.origins"),
-            Refusal::TooMany { retry_after } => write!(f, "over a limit; told to wait {} s", retry_after.as_secs_f32()),
             Refusal::Upstream(fault) => f.write_str(upstream(*fault)),
             Refusal::Internal => f.write_str("a panic: a bug in the gateway, its message is in the log"),
         }

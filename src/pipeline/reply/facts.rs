@@ -9,7 +9,7 @@ use crate::pipeline::refusal::{Forbidden, Malformed, Refusal, Unauthorized, Upst
 /// All of a refusal that does not depend on who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Facts {
-    /// For everybody but those who would not come again after it (see `Retry`).
+    /// The same for everybody who asks.
     pub(crate) status: StatusCode,
     /// Label of the access log and the metrics: `snake_case`, one of a closed set.
     pub(crate) reason: &'static str,
@@ -27,7 +27,7 @@ pub(crate) enum Connection {
 }
 
 /// Every reason, as metrics number them. A test holds each refusal to it.
-pub(crate) const REASONS: [&str; 49] = [
+pub(crate) const REASONS: [&str; 48] = [
     "malformed_request_line",
     "malformed_control_character",
     "malformed_obs_fold",
@@ -68,7 +68,6 @@ pub(crate) const REASONS: [&str; 49] = [
     "forbidden_not_admin",
     "forbidden_account",
     "origin_refused",
-    "too_many",
     "upstream_connect",
     "upstream_connect_timeout",
     "upstream_exhausted",
@@ -101,7 +100,6 @@ pub(crate) fn facts(refusal: &Refusal) -> Facts {
         Refusal::Unauthorized(why) => (StatusCode::UNAUTHORIZED, unauthorized(why), Keep),
         Refusal::Forbidden(why) => (StatusCode::FORBIDDEN, forbidden(*why), Keep),
         Refusal::OriginRefused => (StatusCode::FORBIDDEN, "origin_refused", Keep),
-        Refusal::TooMany { .. } => (StatusCode::TOO_MANY_REQUESTS, "too_many", Keep),
         Refusal::Upstream(fault) => {
             let (status, reason) = upstream(*fault);
             (status, reason, Keep)

@@ -8,8 +8,8 @@ mod words;
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, STRICT_TRANSPORT_SECURITY, VARY,
-    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, STRICT_TRANSPORT_SECURITY, VARY, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use serde::Serialize;
@@ -18,7 +18,7 @@ use crate::monday::kinds::{Caller, Row};
 use crate::monday::severity::{Notification, Severity};
 use crate::pages::{self, Page};
 use crate::pipeline::refusal::{Refusal, Unauthorized};
-use crate::pipeline::reply::facts::{Facts, facts};
+use crate::pipeline::reply::facts::facts;
 use crate::pipeline::reply::words::{Words, words};
 
 /// What `Allow` says where no route was asked: what a route can be given.
@@ -33,8 +33,6 @@ pub(crate) struct Look<'a> {
     pub(crate) caller: Caller,
     /// What the caller's `Accept` prefers.
     pub(crate) prefers: Prefers,
-    /// monday would take a 4xx for final: too many requests are a 503.
-    pub(crate) retry: Retry,
     /// Joins the answer to the log's line.
     pub(crate) request_id: &'a str,
 }
@@ -48,29 +46,10 @@ pub(crate) enum Prefers {
     Json,
 }
 
-/// Whether the caller comes again after a 5xx and gives up after a 4xx.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Retry {
-    /// monday's actions and webhooks.
-    On5xx,
-    /// Everybody else.
-    No,
-}
-
 impl<'a> Look<'a> {
-    /// For a request of that kind (none: no route is known yet) with these fields.
-    pub(crate) fn new(row: Option<&Row>, headers: &HeaderMap, request_id: &'a str) -> Self {
-        Self { prefers: Prefers::of(headers), ..Self::blind(row, request_id) }
-    }
-
     /// For a request whose fields cannot be read: too slow, too large or malformed.
     pub(crate) fn blind(row: Option<&Row>, request_id: &'a str) -> Self {
-        Self {
-            caller: row.map_or(Caller::Anyone, |row| row.caller),
-            prefers: Prefers::Json,
-            retry: if row.is_some_and(|row| row.retried_on_5xx) { Retry::On5xx } else { Retry::No },
-            request_id,
-        }
+        Self { caller: row.map_or(Caller::Anyone, |row| row.caller), prefers: Prefers::Json, request_id }
     }
 
     fn wants_page(&self) -> bool {
@@ -115,8 +94,7 @@ fn weight(text: &str) -> u16 {
 /// The answer, whole. It carries no `Connection` field: whether the connection must end is in [`facts`], and whose field that is
 /// depends on the protocol.
 pub(crate) fn reply(refusal: &Refusal, look: &Look<'_>) -> Response<Bytes> {
-    let facts = facts(refusal);
-    let status = status(facts, refusal, look);
+    let status = facts(refusal).status;
     let words = words(refusal);
     let mut response = if look.wants_page() { page(&words, look) } else { json(&words, status, look) };
     *response.status_mut() = status;
@@ -135,13 +113,6 @@ pub(crate) fn set_strict_transport(headers: &mut HeaderMap) {
     headers.insert(STRICT_TRANSPORT_SECURITY, HSTS);
 }
 
-fn status(facts: Facts, refusal: &Refusal, look: &Look<'_>) -> StatusCode {
-    match (refusal, look.retry) {
-        (Refusal::TooMany { .. }, Retry::On5xx) => StatusCode::SERVICE_UNAVAILABLE,
-        _ => facts.status,
-    }
-}
-
 /// The fields that a status obliges to.
 #[expect(clippy::wildcard_enum_match_arm, reason = "only these statuses oblige; a test sweeps over all refusals")]
 fn add_required(headers: &mut HeaderMap, refusal: &Refusal) {
@@ -154,10 +125,6 @@ fn add_required(headers: &mut HeaderMap, refusal: &Refusal) {
         }
         Refusal::MethodRefused => {
             headers.insert(ALLOW, METHODS);
-        }
-        Refusal::TooMany { retry_after } => {
-            let rounded_up = retry_after.as_secs().saturating_add(u64::from(retry_after.subsec_nanos() > 0));
-            headers.insert(RETRY_AFTER, HeaderValue::from(rounded_up.max(1)));
         }
         _ => {}
     }

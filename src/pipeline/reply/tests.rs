@@ -1,7 +1,5 @@
 //! Sweeps over every refusal and every caller.
 
-use std::time::Duration;
-
 use http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY};
 
 use super::*;
@@ -72,7 +70,6 @@ fn refusals() -> Vec<Refusal> {
         Refusal::NoMethod { allow: "GET, POST".into() },
         Refusal::Misdirected,
         Refusal::OriginRefused,
-        Refusal::TooMany { retry_after: Duration::from_millis(1500) },
         Refusal::Internal,
     ];
     all.extend(malformed().map(Refusal::Malformed));
@@ -98,9 +95,7 @@ fn looks() -> Vec<Look<'static>> {
     let mut all = Vec::new();
     for caller in [Caller::Server, Caller::Script, Caller::Person, Caller::Anyone] {
         for prefers in [Prefers::Html, Prefers::Json] {
-            for retry in [Retry::On5xx, Retry::No] {
-                all.push(Look { caller, prefers, retry, request_id: ID });
-            }
+            all.push(Look { caller, prefers, request_id: ID });
         }
     }
     all
@@ -172,28 +167,18 @@ fn the_statuses_are_those_of_the_table() {
         Refusal::Misdirected => 421,
         Refusal::Unauthorized(_) => 401,
         Refusal::Forbidden(_) | Refusal::OriginRefused => 403,
-        Refusal::TooMany { .. } => 429,
         Refusal::Upstream(UpstreamFault::Exhausted) => 503,
         Refusal::Upstream(UpstreamFault::Timeout | UpstreamFault::ConnectTimeout) => 504,
         Refusal::Upstream(_) => 502,
         Refusal::Internal => 500,
     };
-    sweep(|refusal, look, response| {
-        let monday_would_give_up = matches!(refusal, Refusal::TooMany { .. }) && look.retry == Retry::On5xx;
-        let status = if monday_would_give_up { 503 } else { expected(refusal) };
+    sweep(|refusal, _look, response| {
+        let status = expected(refusal);
         assert_eq!(response.status(), status, "{refusal:?}");
         if status == 405 {
             assert!(response.headers()[ALLOW].to_str().expect("ASCII").contains("GET"));
         }
     });
-}
-
-#[test]
-fn too_many_says_when_to_come_again_in_whole_seconds_rounded_up() {
-    for look in looks() {
-        let refusal = Refusal::TooMany { retry_after: Duration::from_millis(1500) };
-        assert_eq!(reply(&refusal, &look).headers()[RETRY_AFTER], "2");
-    }
 }
 
 #[test]

@@ -56,7 +56,6 @@ pub(super) fn words(refusal: &Refusal) -> Words {
         Refusal::OriginRefused => {
             say("Not allowed from here", "This website may not call this address.", ASK_THE_DEVELOPER)
         }
-        Refusal::TooMany { .. } => say("Too many requests", "Too much is going on at the moment.", TRY_LATER),
         Refusal::Upstream(fault) => upstream(*fault),
         Refusal::Internal => say("Something went wrong", "Something went wrong on our side.", TRY_LATER),
     }

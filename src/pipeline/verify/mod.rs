@@ -24,7 +24,7 @@ const AUDIENCE_SHOWN: usize = 200;
 
 /// The proof that a request was verified, or that its route asks for nobody. Made by [`judge`] only.
 #[derive(Clone)]
-pub(crate) struct Caller(Who);
+pub struct Caller(Who);
 
 #[derive(Clone)]
 enum Who {
@@ -45,26 +45,6 @@ pub(crate) struct Asked<'a> {
     pub(crate) path: &'a str,
     /// The time, in Unix seconds.
     pub(crate) now: i64,
-}
-
-/// Who calls, and where that stood.
-#[derive(Clone, Debug)]
-pub(crate) struct Verified {
-    /// Who calls.
-    pub(crate) caller: Caller,
-    /// Where the token was.
-    pub(crate) token_from: TokenFrom,
-}
-
-/// Where a token was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum TokenFrom {
-    /// In the `Authorization` field.
-    Header,
-    /// In the query, under the name that the kind has for it.
-    Query,
-    /// There was none, and none is needed.
-    Nowhere,
 }
 
 impl Caller {
@@ -99,17 +79,17 @@ pub(crate) fn judge<'r>(
     fields: impl Iterator<Item = &'r [u8]>,
     query: Option<&'r str>,
     asked: &Asked<'_>,
-) -> Result<Verified, Unauthorized> {
+) -> Result<Caller, Unauthorized> {
     if asked.row.signed_by == SignedBy::Nobody {
-        return Ok(Verified { caller: Caller(Who::Anonymous), token_from: TokenFrom::Nowhere });
+        return Ok(Caller(Who::Anonymous));
     }
     let found = find::find(asked.row.token, fields, query)?;
     let claims = Box::new(judge_token(found.token(), asked)?);
-    let (query_token, token_from) = match found {
-        Found::Header(_) => (None, TokenFrom::Header),
-        Found::Query(token) => (Some(token.into()), TokenFrom::Query),
+    let query_token = match found {
+        Found::Header(_) => None,
+        Found::Query(token) => Some(token.into()),
     };
-    Ok(Verified { caller: Caller(Who::Monday { claims, query_token }), token_from })
+    Ok(Caller(Who::Monday { claims, query_token }))
 }
 
 /// Judges one token: its form, its signature, and then its claims.

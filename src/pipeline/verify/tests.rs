@@ -63,20 +63,14 @@ fn good(kind: Kind) -> String {
 }
 
 /// Judges at a moment, by an app.
-fn judge_by(
-    kind: Kind,
-    fields: &[&str],
-    query: Option<&str>,
-    app: &AppKeys,
-    now: i64,
-) -> Result<Verified, Unauthorized> {
+fn judge_by(kind: Kind, fields: &[&str], query: Option<&str>, app: &AppKeys, now: i64) -> Result<Caller, Unauthorized> {
     let urls = public_urls();
     let asked = Asked { row: kind.row(), app: Some(app), public_urls: &urls, path: "/", now };
     judge(fields.iter().map(|field| field.as_bytes()), query, &asked)
 }
 
 /// Judges a token in the place that its kind has for it.
-fn judge_at(kind: Kind, token: &str, app: &AppKeys, now: i64) -> Result<Verified, Unauthorized> {
+fn judge_at(kind: Kind, token: &str, app: &AppKeys, now: i64) -> Result<Caller, Unauthorized> {
     if kind == Kind::Authorization {
         judge_by(kind, &[], Some(&format!("token={token}")), app, now)
     } else {
@@ -84,11 +78,11 @@ fn judge_at(kind: Kind, token: &str, app: &AppKeys, now: i64) -> Result<Verified
     }
 }
 
-fn judge_now(kind: Kind, token: &str) -> Result<Verified, Unauthorized> {
+fn judge_now(kind: Kind, token: &str) -> Result<Caller, Unauthorized> {
     judge_at(kind, token, &app(), NOW)
 }
 
-fn label(result: &Result<Verified, Unauthorized>) -> &'static str {
+fn label(result: &Result<Caller, Unauthorized>) -> &'static str {
     match result {
         Ok(_) => "ok",
         Err(refused) => refused.label(),
@@ -103,7 +97,7 @@ fn with_token() -> impl Iterator<Item = Kind> {
 fn a_good_token_of_every_kind_says_who_calls() {
     for kind in with_token() {
         let verified = judge_now(kind, &good(kind)).unwrap();
-        let claims = verified.caller.claims().unwrap();
+        let claims = verified.claims().unwrap();
         assert_eq!((claims.account_id, claims.user_id), (1_825_529, 4_012_689), "{kind:?}");
         assert_eq!(claims.back_to_url.is_some(), kind == Kind::Authorization, "{kind:?}");
     }
@@ -112,8 +106,7 @@ fn a_good_token_of_every_kind_says_who_calls() {
 #[test]
 fn public_asks_for_nobody_and_takes_nobodys_word() {
     let verified = judge_by(Kind::Public, &["a", "b"], Some("token=a&token=b"), &app(), NOW).unwrap();
-    assert!(verified.caller.claims().is_none() && verified.caller.query_token().is_none());
-    assert_eq!(verified.token_from, TokenFrom::Nowhere);
+    assert!(verified.claims().is_none() && verified.query_token().is_none());
 }
 
 #[test]
@@ -312,19 +305,18 @@ fn one_token_in_its_place_is_found() {
         format!(" {action} "),
     ] {
         let verified = judge_by(Kind::Action, &[&field], Some("boardId=1&token=x"), &app(), NOW).unwrap();
-        assert_eq!((verified.token_from, verified.caller.query_token()), (TokenFrom::Header, None), "{field}");
+        assert_eq!(verified.query_token(), None, "{field}");
     }
     let view = good(Kind::View);
-    for (fields, query, from) in [
-        (vec![view.as_str()], None, TokenFrom::Header),
-        (vec![], Some(format!("a=b&sessionToken={view}")), TokenFrom::Query),
-        (vec![""], Some(format!("session%54oken={view}&x")), TokenFrom::Query),
-        (vec![], Some(format!("sessionToken={}", view.replace('.', "%2E"))), TokenFrom::Query),
-        (vec![view.as_str()], Some("sessionToken=".to_owned()), TokenFrom::Header),
+    for (fields, query, from_query) in [
+        (vec![view.as_str()], None, false),
+        (vec![], Some(format!("a=b&sessionToken={view}")), true),
+        (vec![""], Some(format!("session%54oken={view}&x")), true),
+        (vec![], Some(format!("sessionToken={}", view.replace('.', "%2E"))), true),
+        (vec![view.as_str()], Some("sessionToken=".to_owned()), false),
     ] {
         let verified = judge_by(Kind::View, &fields, query.as_deref(), &app(), NOW).unwrap();
-        assert_eq!(verified.token_from, from);
-        assert_eq!(verified.caller.query_token(), (from == TokenFrom::Query).then_some(view.as_str()));
+        assert_eq!(verified.query_token(), from_query.then_some(view.as_str()));
     }
 }
 
@@ -460,7 +452,7 @@ fn a_hundred_thousand_tokens_mix_up_no_claims() {
         let payload = format!(r#"{{"accountId":{id},"userId":{},"exp":{},"shortLivedToken":"t{id}"}}"#, -id, NOW + 1);
         let token = crate::jwt::sign(&signing, payload.as_bytes());
         let verified = judge([token.as_bytes()].into_iter(), None, &asked).unwrap();
-        let claims = verified.caller.claims().unwrap();
+        let claims = verified.claims().unwrap();
         assert_eq!((claims.account_id, claims.user_id), (id, -id));
         assert_eq!(claims.api_key.as_ref().unwrap().as_str(), format!("t{id}"));
     }
@@ -508,7 +500,7 @@ fn oracle(token: &str) -> Option<Value> {
 /// Ours, at the time that the oracle takes by itself.
 fn ours(token: &str) -> Option<Value> {
     let verified = judge_at(Kind::Action, token, &app(), Clock::system().unix_seconds()).ok()?;
-    serde_json::from_slice(&verified.caller.claims()?.raw).ok()
+    serde_json::from_slice(&verified.claims()?.raw).ok()
 }
 
 fn oracles_token(claims: &Value) -> String {

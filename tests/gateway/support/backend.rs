@@ -162,7 +162,7 @@ impl Backend {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async move {
                 tokio::select! {
-                    () = accept(listener(), serving) => (),
+                    never = accept(listener(), serving) => never,
                     _ = stopped => (),
                 }
             });
@@ -229,7 +229,7 @@ impl Backend {
     }
 }
 
-async fn accept(listener: Listener, inner: Arc<Inner>) {
+async fn accept(listener: Listener, inner: Arc<Inner>) -> ! {
     loop {
         match &listener {
             Listener::Tcp(tcp, acceptor) => {

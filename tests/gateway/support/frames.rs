@@ -104,7 +104,7 @@ impl Frames {
         }
     }
 
-    /// What became of a stream: its HEADERS, RST_STREAM, or the connection's GOAWAY or end (none).
+    /// What became of a stream: its HEADERS, `RST_STREAM`, or the connection's GOAWAY or end (none).
     pub(crate) async fn fate(&mut self, stream: u32) -> Option<Frame> {
         self.raw.patience = Duration::from_secs(10);
         loop {

@@ -10,6 +10,13 @@ use super::SOON;
 use super::answer::Answer;
 use super::gateway::Gateway;
 
+/// Whether a request has a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Body {
+    Follows,
+    None,
+}
+
 /// One connection.
 pub(crate) struct H2 {
     pub(crate) send: SendRequest<Bytes>,
@@ -40,7 +47,8 @@ impl H2 {
 
     /// As `ask`, with the stream's failure.
     pub(crate) async fn try_ask(&mut self, request: Request<()>, body: &[u8]) -> Result<Answer, h2::Error> {
-        let (answer, mut sending) = self.open(request, body.is_empty()).await?;
+        let (answer, mut sending) =
+            self.open(request, if body.is_empty() { Body::None } else { Body::Follows }).await?;
         if !body.is_empty() {
             sending.send_data(Bytes::copy_from_slice(body), true)?;
         }
@@ -56,10 +64,10 @@ impl H2 {
     pub(crate) async fn open(
         &mut self,
         request: Request<()>,
-        no_body: bool,
+        body: Body,
     ) -> Result<(ResponseFuture, SendStream<Bytes>), h2::Error> {
         self.send = self.send.clone().ready().await?;
-        self.send.send_request(request, no_body)
+        self.send.send_request(request, body == Body::None)
     }
 
     /// How the connection ended, within `SOON`.

@@ -28,7 +28,7 @@ pub(crate) fn start() -> (SocketAddr, tokio::sync::oneshot::Sender<()>) {
         runtime.block_on(async move {
             let listener = TcpListener::from_std(listener).unwrap();
             tokio::select! {
-                () = accept(listener) => (),
+                never = accept(listener) => never,
                 _ = stopped => (),
             }
         });
@@ -36,7 +36,7 @@ pub(crate) fn start() -> (SocketAddr, tokio::sync::oneshot::Sender<()>) {
     (address, stop)
 }
 
-async fn accept(listener: TcpListener) {
+async fn accept(listener: TcpListener) -> ! {
     let seen = Seen::default();
     loop {
         let Ok((stream, _)) = listener.accept().await else { continue };

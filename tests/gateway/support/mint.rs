@@ -133,7 +133,7 @@ pub(crate) fn sign(claims: &Value, secret: &str) -> String {
     sign_parts(br#"{"alg":"HS256","typ":"JWT"}"#, claims.to_string().as_bytes(), secret.as_bytes())
 }
 
-/// A token of exactly these bytes, MACed with HMAC-SHA256.
+/// A token of exactly these bytes, with their HMAC-SHA256.
 pub(crate) fn sign_parts(header: &[u8], payload: &[u8], secret: &[u8]) -> String {
     let input = format!("{}.{}", encode(header), encode(payload));
     let tag = mac(hmac::HMAC_SHA256, secret, input.as_bytes());

@@ -66,7 +66,7 @@ impl Raw {
         self.io.flush().await
     }
 
-    /// Says that nothing more will be sent (TLS close_notify, or FIN).
+    /// Says that nothing more will be sent (TLS `close_notify`, or FIN).
     pub(crate) async fn finish_sending(&mut self) {
         self.io.shutdown().await.ok();
     }

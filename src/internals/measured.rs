@@ -18,7 +18,7 @@ use crate::pipeline::guard::head::{self, HeadLimits};
 use crate::pipeline::guard::parsed;
 use crate::pipeline::inject::{Resigning, apply, changes};
 use crate::pipeline::peer::{self, ConnInfo, Secure};
-use crate::pipeline::verify::{Asked, Verified, judge};
+use crate::pipeline::verify::{Asked, Caller, judge};
 use crate::secret::Secret;
 use crate::snapshot::build::{Lasting, OpenCounts, build};
 use crate::snapshot::{Matched, Route, Snapshot};
@@ -76,7 +76,7 @@ pub struct Parts {
     peer: ConnInfo,
     head: Vec<u8>,
     request: Request<()>,
-    verified: Verified,
+    caller: Caller,
 }
 
 impl Parts {
@@ -87,8 +87,8 @@ impl Parts {
         let mut open = OpenCounts::new();
         let snapshot = build(&config, None, &mut Lasting { metrics: &metrics, open: &mut open }).ok()?;
         let request = request(&token())?;
-        let verified = verified(&snapshot, &request)?;
-        Some(Self { head: head(&request), snapshot, peer: connection(), request, verified })
+        let caller = caller(&snapshot, &request)?;
+        Some(Self { head: head(&request), snapshot, peer: connection(), request, caller })
     }
 
     /// A copy of the request, for a unit that takes it.
@@ -118,7 +118,7 @@ impl Parts {
     /// Verifies the token: where it stands, its signature, its claims.
     #[inline(never)]
     pub fn verify(&self) -> bool {
-        verified(&self.snapshot, &self.request).is_some()
+        caller(&self.snapshot, &self.request).is_some()
     }
 
     /// Takes out of the fields what the caller may not set.
@@ -132,7 +132,7 @@ impl Parts {
     #[inline(never)]
     pub fn inject(&self, fields: &mut HeaderMap) -> bool {
         let Some(route) = found(&self.snapshot) else { return false };
-        let changes = changes(route, &self.verified.caller, Resigning { key: None, now: NOW });
+        let changes = changes(route, &self.caller, Resigning { key: None, now: NOW });
         apply(changes, route, fields);
         true
     }
@@ -145,7 +145,7 @@ fn found(snapshot: &Snapshot) -> Option<&Route> {
     }
 }
 
-fn verified(snapshot: &Snapshot, request: &Request<()>) -> Option<Verified> {
+fn caller(snapshot: &Snapshot, request: &Request<()>) -> Option<Caller> {
     let route = found(snapshot)?;
     let asked = Asked {
         row: route.kind.row(),
@@ -193,13 +193,9 @@ fn head(request: &Request<()>) -> Vec<u8> {
 fn connection() -> ConnInfo {
     ConnInfo {
         peer: ([203, 0, 113, 9], 50_000).into(),
-        local: ([127, 0, 0, 1], 443).into(),
-        sni: Some("gateway.example.com".into()),
         protocol: peer::Protocol::Http1,
         secure: Secure::Tls1_3,
         certificate: None,
-        client_certificate: None,
-        id: 1,
     }
 }
 

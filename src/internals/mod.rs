@@ -1,5 +1,8 @@
-//! Doors for the fuzz targets in `fuzz/`, and for nobody else: each runs one part on hostile input and says what came of it, in
-//! plain types. No promise of stability. Holds no logic.
+//! Doors for `fuzz/`, `benches/` and the examples of what must not compile; for nobody else, and with no promise of stability.
+//! Each door for `fuzz/` runs one part on hostile input and says what came of it, in plain types. Holds no logic.
+
+pub mod measured;
+pub mod proofs;
 
 use std::path::Path;
 use std::pin::Pin;
