@@ -358,6 +358,42 @@ mod tests {
         }
     }
 
+    /// J15. The comparison is the library's, whose time does not depend on where two signatures differ; nothing of ours
+    /// compares one. A measurement is printed beside it: on a busy machine it is noise, and decides nothing.
+    #[test]
+    fn j15_signatures_are_compared_in_constant_time() {
+        let ours = include_str!("jwt.rs").split("#[cfg(test)]").next().unwrap();
+        assert_eq!(ours.matches("hmac::verify(&self.0, signed, signature)").count(), 1);
+        assert_eq!(ours.matches("key.fits(").count(), 1, "one way to compare");
+        for line in ours.lines().filter(|line| line.contains("==") || line.contains("!=") || line.contains(".eq(")) {
+            let of_length = line.contains("signature.len()");
+            assert!(of_length || !(line.contains("signature") || line.contains("tag")), "compared by itself: {line}");
+        }
+        let token = sign(&key(), b"{}");
+        let (signed, signature) = token.rsplit_once('.').unwrap();
+        let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+        let differing_at = |place: usize| {
+            let mut wrong = signature.clone();
+            wrong[place] ^= 1;
+            format!("{signed}.{}", URL_SAFE_NO_PAD.encode(wrong))
+        };
+        let tokens = [differing_at(0), differing_at(TAG_BYTES - 1)];
+        let keys = [key()];
+        let mut times = [Vec::new(), Vec::new()];
+        for round in 0..100_000 {
+            let class = (round * 7 + round / 3) % 2;
+            let began = std::time::Instant::now();
+            let verdict = Compact::split(&tokens[class]).unwrap().verify(&keys);
+            times[class].push(began.elapsed().as_nanos());
+            assert_eq!(verdict, Err(Flaw::Signature));
+        }
+        let [first, last] = times.map(|mut times| {
+            times.sort_unstable();
+            times[times.len() / 2]
+        });
+        println!("cases: 100000 (J15); median {first} ns where the first byte differs, {last} ns where the last does");
+    }
+
     #[test]
     fn a_key_and_a_token_show_nothing_of_themselves() {
         let token = sign(&key(), b"{}");

@@ -47,21 +47,30 @@ impl std::fmt::Debug for Tls {
     }
 }
 
-/// A byte stream that can say that something has come, without taking it.
-pub(crate) trait Readable {
-    /// Ready when a read would not wait.
+/// What a connection asks of its stream beside bytes.
+pub(crate) trait Carrier {
+    /// Ready when a read would not wait. Takes nothing.
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Has the next flush say that nothing more will follow, if the carrier has a word for it.
+    fn bid_farewell(&mut self);
 }
 
-impl Readable for TcpStream {
+impl Carrier for TcpStream {
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_read_ready(cx)
     }
+
+    fn bid_farewell(&mut self) {}
 }
 
-impl Readable for TlsStream<TcpStream> {
+impl Carrier for TlsStream<TcpStream> {
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.get_ref().0.poll_read_ready(cx)
+    }
+
+    fn bid_farewell(&mut self) {
+        self.get_mut().1.send_close_notify();
     }
 }
 

@@ -14,7 +14,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use crate::gateway::connection::Readable;
+use crate::gateway::connection::Carrier;
 use crate::gateway::pace::{Due, Pace, Stand};
 use crate::gateway::tunnel;
 use crate::limits;
@@ -40,7 +40,7 @@ enum End<S> {
 /// Serves a connection until it ends.
 pub(crate) async fn serve<S>(worker: &Rc<Worker>, stream: S, peer: ConnInfo)
 where
-    S: AsyncRead + AsyncWrite + Readable + Unpin + 'static,
+    S: AsyncRead + AsyncWrite + Carrier + Unpin + 'static,
 {
     let watch = Rc::new(Watch::default());
     let bounds = &worker.installed().snapshot.limits.clone();
@@ -122,7 +122,7 @@ fn stand(connection: &Connection, watch: &Watch) -> Stand {
 }
 
 /// Waits until the client of a parked connection sends something; not for ever, and not while draining.
-async fn wakes<S: Readable>(worker: &Worker, wire: &Wire<S>, pace: &mut Pace) -> bool {
+async fn wakes<S: Carrier>(worker: &Worker, wire: &Wire<S>, pace: &mut Pace) -> bool {
     poll_fn(|cx| {
         if worker.draining.get() || pace.poll(cx, || Stand::Idle).is_ready() {
             return Poll::Ready(false);
@@ -132,11 +132,17 @@ async fn wakes<S: Readable>(worker: &Worker, wire: &Wire<S>, pace: &mut Pace) ->
     .await
 }
 
-/// Ends a connection so that the client reads the last answer: closes our side, and takes what is still coming for a
-/// moment, since data that nobody reads would reset the connection under the answer (RFC 9112, section 9.6).
-async fn part<S: AsyncRead + AsyncWrite + Unpin>(worker: &Worker, mut wire: Wire<S>) {
+/// Ends a connection so that the client reads the last answer. If it may still be sending, what comes is taken for a
+/// moment: data that nobody reads would reset the connection under the answer (RFC 9112, section 9.6).
+async fn part<S: AsyncRead + AsyncWrite + Carrier + Unpin>(worker: &Worker, mut wire: Wire<S>) {
+    let is_done = wire.watch().phase() == Phase::Idle;
     let stream = wire.stream_mut();
+    stream.bid_farewell();
     let parting = async {
+        stream.flush().await?;
+        if is_done {
+            return Ok(());
+        }
         stream.shutdown().await?;
         let mut scrap = vec![0; 4096];
         let mut left = limits::LINGERING_BYTES;

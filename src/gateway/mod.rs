@@ -9,5 +9,7 @@ pub(crate) mod http2;
 pub(crate) mod listener;
 pub(crate) mod pace;
 pub(crate) mod readiness;
+#[cfg(test)]
+mod tests;
 pub(crate) mod tunnel;
 pub(crate) mod worker;

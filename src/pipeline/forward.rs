@@ -100,7 +100,7 @@ async fn outgoing(
         work.seen.bytes_in = bytes.len() as u64;
     }
     let trailers = parts.headers.remove(TRAILER).and_then(|names| announced(&names, &work.snapshot().removal));
-    let forwarded = sending.client.forwarded_values(&host);
+    let forwarded = work.connection.introduce(sending.client, &host);
     let removed = strip_request(&mut parts.headers, &work.snapshot().removal, sending.client.trust.into());
     work.worker.counters().odd_names_omitted(removed.odd as u64);
     apply(changes, route, &mut parts.headers);

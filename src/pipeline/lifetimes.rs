@@ -11,7 +11,7 @@ use http::{HeaderValue, StatusCode};
 use crate::clock::Clock;
 use crate::deadline::Deadlines;
 use crate::pipeline::guard::watch::{UpgradeOutcome, Watch};
-use crate::pipeline::peer::ConnInfo;
+use crate::pipeline::peer::{Client, ConnInfo, ForwardedValues, Trust};
 use crate::pipeline::refusal::Refusal;
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::Lines;
@@ -65,6 +65,8 @@ pub(crate) struct Connection {
     pub(crate) tunnel: RefCell<Option<Tunnel>>,
     requests: Cell<u64>,
     under_way: Cell<usize>,
+    /// What backends were told of this client last, and for which host: mostly the same again.
+    introduction: RefCell<Option<(HeaderValue, ForwardedValues)>>,
 }
 
 /// The backend's half of an accepted WebSocket.
@@ -131,7 +133,14 @@ pub(crate) struct Answering(Rc<Connection>);
 impl Connection {
     /// A connection without requests yet.
     pub(crate) fn new(peer: ConnInfo, watch: Option<Rc<Watch>>) -> Rc<Self> {
-        Rc::new(Self { peer, watch, tunnel: RefCell::default(), requests: Cell::new(0), under_way: Cell::new(0) })
+        Rc::new(Self {
+            peer,
+            watch,
+            tunnel: RefCell::default(),
+            requests: Cell::new(0),
+            under_way: Cell::new(0),
+            introduction: RefCell::default(),
+        })
     }
 
     /// A request begins.
@@ -139,6 +148,18 @@ impl Connection {
         self.requests.set(self.requests.get() + 1);
         self.under_way.set(self.under_way.get() + 1);
         Answering(Rc::clone(self))
+    }
+
+    /// What the backend of a request to `host` is told of the client.
+    pub(crate) fn introduce(&self, client: &Client, host: &HeaderValue) -> ForwardedValues {
+        if client.trust == Trust::Trusted {
+            return client.forwarded_values(host);
+        }
+        let mut introduction = self.introduction.borrow_mut();
+        match &*introduction {
+            Some((known, values)) if known == host => values.clone(),
+            _ => introduction.insert((host.clone(), client.forwarded_values(host))).1.clone(),
+        }
     }
 
     /// Requests handed over so far.

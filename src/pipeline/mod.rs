@@ -106,12 +106,24 @@ async fn steps(work: &mut Work<'_>, asking: &Asking, request: Request<Incoming>)
     }
     let caller = verify(work, &routed)?;
     let admitted = admit(routed, caller).await?;
+    #[cfg(test)]
+    panic_on_demand(admitted.routed().clean().request().headers());
     let changes = inject(&admitted, work.resigning(&admitted));
     work.count_omitted(&changes);
     let answered = forward(work, admitted, changes, &client).await?;
     let mut answer = answer(work, answered).await;
     cross_origin(work.seen, asking.origin.as_ref(), answer.headers_mut());
     Ok(answer)
+}
+
+/// A header that makes a step panic; in tests only.
+#[cfg(test)]
+pub(crate) const PANIC_ON_DEMAND: &str = "x-panic-on-demand";
+
+/// A fault of our own, in the middle of a request.
+#[cfg(test)]
+fn panic_on_demand(fields: &HeaderMap) {
+    assert!(!fields.contains_key(PANIC_ON_DEMAND), "a panic on demand");
 }
 
 /// Lets `judge` say who calls, and counts what it says.

@@ -1,14 +1,20 @@
 //! Clients that other people wrote: curl, Node's fetch, Python's httpx, nghttp and h2load.
 
 use std::process::Command;
+use std::time::{Duration, SystemTime};
 
 use serde_json::json;
 
-use crate::support::gateway::Gateway;
+use crate::support::backend::Backend;
+use crate::support::certificates::Authority;
+use crate::support::gateway::{Gateway, NAMES};
 use crate::support::mint::{USER, kind};
 use crate::support::peers::{self, Peer};
 use crate::support::setup::Setup;
 use crate::support::sha256;
+
+/// For the life of a certificate.
+const HOUR: Duration = Duration::from_hours(1);
 
 fn standard() -> (Peer, Gateway) {
     let peer = Peer::express();
@@ -105,9 +111,34 @@ async fn nghttp_and_h2load_without_one_failure() {
     let text = String::from_utf8(peers::output(command).await.stdout).unwrap();
     assert!(text.contains(":status: 200"), "{text}");
     let mut command = Command::new("h2load");
-    command.args(["-n", "5000", "-c", "10", "-m", "20", &url]);
-    let text = String::from_utf8(peers::output(command).await.stdout).unwrap();
-    assert!(text.contains("5000 succeeded, 0 failed, 0 errored, 0 timeout"), "{text}");
-    assert!(text.contains("status codes: 5000 2xx"), "{text}");
-    println!("cases: 5000 requests by h2load, 0 failed");
+    command.args(["-n", "100000", "-c", "20", "-m", "25", &url]);
+    let text = String::from_utf8(peers::output_within(Duration::from_secs(200), command).await.stdout).unwrap();
+    assert!(text.contains("100000 succeeded, 0 failed, 0 errored, 0 timeout"), "{text}");
+    assert!(text.contains("status codes: 100000 2xx, 0 3xx, 0 4xx, 0 5xx"), "{text}");
+    let finished = text.lines().find(|line| line.starts_with("finished in")).unwrap_or_default();
+    println!("cases: 100000 requests by h2load, 0 failed; {finished}");
+}
+
+/// R25: the ciphers, groups, versions and HSTS that Mozilla recommends, and a certificate that fits.
+#[tokio::test]
+async fn r25_sslyze_finds_what_mozilla_recommends() {
+    let backend = Backend::echo();
+    let authority = Authority::new();
+    let leaf = authority.leaf_with(&NAMES, &rcgen::KeyPair::generate().unwrap(), |params| {
+        let now = SystemTime::now();
+        params.not_before = (now - 24 * HOUR).into();
+        params.not_after = (now + 24 * 80 * HOUR).into();
+    });
+    let names = "certificate = \"short.pem\"\nprivate_key = \"short.key\"";
+    for (keys, profile) in [("", "intermediate"), ("\nmin_version = \"1.3\"", "modern")] {
+        let folder = tempfile::tempdir().unwrap();
+        leaf.write(folder.path(), "short");
+        let setup = Setup::standard(&backend.address).only_tls(&format!("{names}{keys}"));
+        let gateway = Gateway::start_in(folder, Authority::new(), &setup);
+        let mut command = peers::sslyze();
+        command.args(["--mozilla_config", profile, &format!("localhost:{}", gateway.address.port())]);
+        let text = String::from_utf8(peers::output_within(Duration::from_mins(2), command).await.stdout).unwrap();
+        assert!(text.contains("OK - Compliant"), "{profile}: {text}");
+    }
+    println!("cases: sslyze, intermediate and modern (R25): exit code 0");
 }

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::backend::Backend;
+use crate::support::backend::{Backend, Step};
 use crate::support::certificates::Authority;
 use crate::support::gateway::{Gateway, NAMES, binary};
-use crate::support::mint::{CLIENT, SIGNING};
+use crate::support::mint::{API_KEY, CLIENT, KINDS, Place, SIGNING};
 use crate::support::peers;
 use crate::support::setup::Setup;
 
@@ -154,6 +154,187 @@ async fn a_minted_token_is_accepted_and_explained() {
             .await;
         assert_eq!(answer.status, 200, "{kind}: {}", answer.text());
     }
+}
+
+/// `run`, while a gateway in this test's runtime goes on.
+async fn run_beside(arguments: Vec<String>, folder: &Path) -> Output {
+    let folder = folder.to_owned();
+    let command = move || binary().args(arguments).current_dir(folder).output().unwrap();
+    tokio::task::spawn_blocking(command).await.unwrap()
+}
+
+fn owned(arguments: &[&str]) -> Vec<String> {
+    arguments.iter().map(ToString::to_string).collect()
+}
+
+#[tokio::test]
+async fn send_says_what_monday_would_do_with_each_answer() {
+    let backend = Backend::scripted(|seen| {
+        let answer = match seen.target.rsplit('/').next().unwrap() {
+            "fails" => b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n".to_vec(),
+            "refuses" => b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n".to_vec(),
+            "hangs" => return vec![Step::ReadBody, Step::Hold],
+            _ => return vec![Step::ReadBody, Step::Echo],
+        };
+        vec![Step::ReadBody, Step::Send(answer)]
+    });
+    let gateway = Gateway::start(&Setup::standard(&backend.address));
+    let folder = gateway.folder.path();
+    for (more, path, status, verdict) in [
+        (&[][..], "/planner/action/run", Some(200), "done"),
+        (&["--no-token"], "/planner/action/run", Some(401), "final"),
+        (&["--expired"], "/planner/action/run", Some(401), "final"),
+        (&["--token", "a.b.c"], "/planner/action/run", Some(401), "final"),
+        (&[], "/planner/action/refuses", Some(400), "final"),
+        (&[], "/planner/action/fails", Some(500), "retried"),
+        (&["--timeout", "1"], "/planner/action/hangs", None, "retried"),
+        (&["--kind", "view"], "/planner/view/run", Some(200), "shown"),
+        (&["--kind", "view"], "/planner/action/run", Some(401), "shown"),
+        (&["--kind", "authorization"], "/planner/authorization/run", Some(200), "shown"),
+        (&["--kind", "app-lifecycle"], "/planner/app-lifecycle/run", Some(200), "done"),
+        (
+            &["--kind", "board-webhook", "--no-token", "--body", "{\"challenge\":\"abc\"}"],
+            "/planner/board-webhook/run",
+            Some(200),
+            "done",
+        ),
+    ] {
+        let mut arguments = owned(&["send", "--json", "--ca", "ca.pem", &gateway.url(path)]);
+        arguments.extend(owned(more));
+        let output = run_beside(arguments, folder).await;
+        let said: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {}", words(&output)));
+        assert_eq!(said["status"].as_u64(), status, "{more:?} {path}: {said}");
+        assert_eq!(said["verdict"], verdict, "{more:?} {path}: {said}");
+        assert_eq!(output.status.success(), status == Some(200), "{more:?} {path}: {said}");
+        assert!(!words(&output).contains(SIGNING) && !words(&output).contains(CLIENT));
+    }
+    let strict = run_beside(owned(&["send", &gateway.url("/planner/action/run")]), folder).await;
+    assert!(!strict.status.success(), "an unknown authority is not believed: {}", words(&strict));
+    let text = run_beside(owned(&["send", "--ca", "ca.pem", &gateway.url("/planner/action/run")]), folder).await;
+    assert!(words(&text).contains("done") && words(&text).contains("200"), "{}", words(&text));
+}
+
+#[tokio::test]
+async fn explain_says_what_the_gateway_does() {
+    let backend = Backend::echo();
+    let gateway = Gateway::start(&Setup::standard(&backend.address));
+    let folder = gateway.folder.path();
+    let mut cases = 0;
+    // Each token at each kind: the same verdict from both.
+    for from in KINDS.iter().filter(|kind| kind.place != Place::Nowhere) {
+        let token = from.token();
+        let output = run_beside(owned(&["explain", "token", "--json", &token]), folder).await;
+        let said: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {}", words(&output)));
+        for at in said["kinds"].as_array().unwrap() {
+            let Some(kind) = KINDS.iter().find(|kind| at["kind"] == kind.name && kind.place != Place::Nowhere) else {
+                continue;
+            };
+            let (target, lines) = kind.request_with(&token);
+            let status = gateway.request("POST", &target, &lines, "{}").await.status;
+            assert_eq!(at["accepted"], status == 200, "a token of {} at {}: {status} {at}", from.name, kind.name);
+            cases += 1;
+        }
+        assert!(!words(&output).contains(token.rsplit('.').next().unwrap()), "the signature is shown");
+        assert!(!words(&output).contains(API_KEY), "the short-lived token is shown");
+    }
+    assert!(cases >= 11 * 11, "{cases}");
+    // Each URL: the same route, or the same refusal.
+    for (path, status) in [
+        ("/planner/public/x", 200),
+        ("/planner/public", 200),
+        ("/planner/publicx", 404),
+        ("/planner/public/%2e%2e/x", 400),
+        ("/planner//public", 400),
+        ("/nowhere", 404),
+    ] {
+        let output = run_beside(owned(&["explain", "url", "GET", path, "--json"]), folder).await;
+        let said: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {}", words(&output)));
+        assert_eq!(gateway.request("GET", path, "", "").await.status, status, "{path}");
+        assert_eq!(output.status.success(), status == 200, "{path}: {said}");
+        if status == 200 {
+            assert_eq!(said["route"], "/planner/public/{*rest}", "{said}");
+        } else {
+            assert_eq!(said["refused"][0]["status"], status, "{path}: {said}");
+        }
+        cases += 1;
+    }
+    println!("cases: {cases} explanations that are what happened");
+}
+
+#[tokio::test]
+async fn token_makes_what_is_asked_for() {
+    let backend = Backend::echo();
+    let gateway = Gateway::start(&Setup::standard(&backend.address));
+    let folder = gateway.folder.path();
+    for (arguments, status) in [
+        (&["--kind", "view"][..], 200),
+        (&["--kind", "view", "--expired"], 401),
+        (&["--kind", "view", "--claims", "{\"exp\":null}"], 401),
+        (&["--kind", "view", "--claims", "{\"dat\":{\"user_id\":\"7\"}}"], 401),
+        (&["--kind", "action"], 401),
+    ] {
+        let output = run(&[&["token"], arguments].concat(), folder);
+        assert!(output.status.success(), "{arguments:?}: {}", words(&output));
+        let token = String::from_utf8(output.stdout).unwrap();
+        let line = format!("Authorization: {}\r\n", token.trim());
+        assert_eq!(gateway.request("GET", "/planner/view/x", &line, "").await.status, status, "{arguments:?}");
+    }
+    let output = run(&["token", "--kind", "view", "--account", "77", "--user", "88", "--json"], folder);
+    let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let line = format!("Authorization: Bearer {}\r\n", said["token"].as_str().unwrap());
+    let answer = gateway.request("GET", "/planner/view/x", &line, "").await;
+    assert_eq!(answer.echoed_values("x-monday-account-id"), ["77"]);
+    assert_eq!(answer.echoed_values("x-monday-user-id"), ["88"]);
+}
+
+/// R19: every mutant ends with 1 and a place, and soon. That each names its own line is shown by the unit tests.
+#[test]
+fn r19_check_refuses_mutants_soon_and_with_a_place() {
+    let folder = folder_with(&Setup::standard("http://127.0.0.1:3000"));
+    let whole = Setup::standard("http://127.0.0.1:3000").toml();
+    let mut times = Vec::new();
+    for (from, to) in [
+        ("public_url = \"https://gw.test\"", "public_url = \"ftp://gw.test\""),
+        ("public_url = \"https://gw.test\"", "public_url = 5"),
+        ("listen = \"127.0.0.1:0\"", "listen = \"127.0.0.1\""),
+        ("listen = \"127.0.0.1:0\"", "listen = \"127.0.0.1:99999\""),
+        ("[server]", "[server]\ntrusted_proxies = [\"10.0.0.0/33\"]"),
+        ("[server]", "[server]\ntrusted_proxies = [\"0.0.0.0/0\"]"),
+        ("[server]", "[sever]"),
+        ("certificate = \"server.pem\"", "certificate = \"nowhere.pem\""),
+        ("private_key = \"server.key\"", "private_key = \"server.pem\""),
+        ("deadline = \"10s\"", "deadline = \"10 parsecs\""),
+        ("deadline = \"10s\"", "deadline = 10"),
+        ("level = \"info\"", "level = \"loud\""),
+        ("access = \"stdout\"", "access = \"stdin\""),
+        ("client_secret = ", "client_secrets = "),
+        ("signing_secret = \"", "signing_secret = \"\" # \""),
+        ("signing_secret = \"canary-signing", "signing_secret = \"short\" # \"canary-signing"),
+        ("app_id = 10012345", "app_id = \"10012345\""),
+        ("servers = [\"http://127.0.0.1:3000\"]", "servers = []"),
+        ("servers = [\"http://127.0.0.1:3000\"]", "servers = [\"gopher://127.0.0.1:3000\"]"),
+        ("kind = \"action\"", "kind = \"acton\""),
+        ("path = \"/planner/action/{*rest}\"", "path = \"planner/action\""),
+        ("path = \"/planner/action/{*rest}\"", "path = \"/planner/view/{*rest}\""),
+        ("app = \"planner\"", "app = \"plan\""),
+        ("upstream = \"backend\"", "upstream = \"frontend\""),
+        ("[[routes]]", "[[route]]"),
+        ("[admin]", "[admin]\nlisten = \"127.0.0.1:1\""),
+    ] {
+        assert!(whole.contains(from), "{from}");
+        std::fs::write(folder.path().join("gateway.toml"), whole.replacen(from, to, 1)).unwrap();
+        let began = Instant::now();
+        let output = run(&["check"], folder.path());
+        times.push(began.elapsed());
+        let all = words(&output);
+        assert_eq!(output.status.code(), Some(1), "{to}: {all}");
+        assert!(all.contains("gateway.toml:") && !all.contains("panicked"), "{to}: {all}");
+        assert!(!all.contains("canary"), "{to}: {all}");
+    }
+    times.sort();
+    let median = times[times.len() / 2];
+    assert!(median < Duration::from_millis(200), "{median:?}");
+    println!("cases: {} mutants by the command (R19), each in {median:?}", times.len());
 }
 
 #[tokio::test]

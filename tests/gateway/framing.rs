@@ -225,6 +225,11 @@ async fn malformed_chunks_never_make_another_request() {
     println!("cases: {} (checklist 24)", bodies.len());
 }
 
+/// A body as the coding among these lines has it: one chunk, or the bytes.
+fn coded(body: &str, lines: &str) -> String {
+    if lines.contains("chunked") { format!("{:x}\r\n{body}\r\n", body.len()) } else { body.to_owned() }
+}
+
 /// S1: the body behind a refusal is never read as a request (CVE-2025-4366).
 #[tokio::test]
 async fn s1_what_follows_a_refused_request_is_never_interpreted() {
@@ -250,11 +255,7 @@ async fn s1_what_follows_a_refused_request_is_never_interpreted() {
                 ];
                 for lines in announced {
                     let mut connection = gateway.connect().await;
-                    let sent = if lines.contains("chunked") {
-                        format!("{:x}\r\n{body}\r\n", body.len())
-                    } else {
-                        body.clone()
-                    };
+                    let sent = coded(&body, &lines);
                     connection
                         .send(format!("POST {target} HTTP/1.1\r\nHost: gw.test\r\n{token}{lines}\r\n{sent}").as_bytes())
                         .await;

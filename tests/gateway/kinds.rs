@@ -322,12 +322,17 @@ async fn what_the_backend_finds_in_authorization_follows_the_route() {
     let before = mint::now();
     let resigned = gateway.request("GET", "/resign", &line, "").await.echoed_values("authorization");
     let new = resigned[0].trim_start_matches("Bearer ").to_owned();
+    let resigned_token = new.clone();
     let (signed, signature) = new.rsplit_once('.').unwrap();
     let tag = mint::mac(aws_lc_rs::hmac::HMAC_SHA256, RESIGN.as_bytes(), signed.as_bytes());
     assert_eq!(signature, mint::encode(&tag));
     let (old, new) = (mint::payload(&token), mint::payload(&new));
     for claim in ["accountId", "userId", "aud", "shortLivedToken"] {
         assert_eq!(old[claim], new[claim], "{claim}");
+    }
+    for verifier in [peers::npm_verifier, peers::python_verifier] {
+        assert_eq!(peers::verified(verifier(), &resigned_token, RESIGN).await, new, "another library's verdict");
+        assert!(peers::verified(verifier(), &resigned_token, SIGNING).await["refused"].is_string());
     }
     assert!(new["iat"].as_i64().unwrap() >= before - 1);
     assert_eq!(new["exp"].as_i64().unwrap() - new["iat"].as_i64().unwrap(), 300);

@@ -40,6 +40,8 @@ mod pool;
 #[cfg(test)]
 mod responses;
 #[cfg(test)]
+mod start;
+#[cfg(test)]
 mod streaming;
 #[cfg(test)]
 mod tidy;
@@ -47,5 +49,7 @@ mod tidy;
 mod tls;
 #[cfg(test)]
 mod tokens;
+#[cfg(test)]
+mod volume;
 #[cfg(test)]
 mod websocket;

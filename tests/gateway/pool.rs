@@ -133,6 +133,24 @@ async fn a_backend_on_a_unix_socket_is_reached() {
 }
 
 #[tokio::test]
+async fn the_backend_sees_the_clients_host_or_its_own() {
+    let backend = Backend::echo();
+    for (keys, host) in [
+        ("", "gw.test".to_owned()),
+        ("host = \"client\"", "gw.test".to_owned()),
+        ("host = \"upstream\"", backend.socket().to_string()),
+    ] {
+        let gateway = Gateway::start(&setup(&backend.address).upstream(keys));
+        let answer = gateway.request("GET", "/planner/public/x", "", "").await;
+        assert_eq!(answer.echoed_values("host"), [host], "{keys}");
+        assert_eq!(answer.echoed_values("x-forwarded-host"), ["gw.test"], "{keys}");
+        let mut client = H2::connect(&gateway).await;
+        let answer = client.ask(http2::request("GET", "/planner/public/x", &[]), b"").await;
+        assert_eq!(answer.echoed_values("host").len(), 1, "{keys}");
+    }
+}
+
+#[tokio::test]
 async fn a_backend_over_tls_is_reached_only_with_the_right_name_and_authority() {
     let authority = crate::support::certificates::Authority::new();
     let other = crate::support::certificates::Authority::new();

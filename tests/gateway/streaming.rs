@@ -8,7 +8,7 @@ use crate::support::backend::{Backend, Step, ok};
 use crate::support::gateway::Gateway;
 use crate::support::http2::{self, Body, H2, head_of};
 use crate::support::mint::kind;
-use crate::support::raw;
+use crate::support::raw::{self, Raw};
 use crate::support::setup::Setup;
 use crate::support::{SOON, sha256, within};
 
@@ -174,6 +174,22 @@ async fn a_client_that_waits_for_100_continue_gets_it() {
         )
         .await;
     assert_eq!(connection.one_head().await.unwrap().status, 401);
+    for (line, path, length, status) in [
+        ("Authorization: no.to.ken\r\n", "/planner/action/run", "5", 401),
+        (token.as_str(), "/planner/action/run", "99999999999", 413),
+        ("", "/nowhere", "5", 404),
+        ("", "/planner/public/%2e%2e/x", "5", 400),
+        ("", "/planner/public/x", "+5", 400),
+        ("Host: again\r\n", "/planner/public/x", "5", 400),
+    ] {
+        let mut connection = gateway.connect().await;
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: gw.test\r\n{line}Expect: 100-continue\r\nContent-Length: {length}\r\n\r\n"
+        );
+        connection.send(head.as_bytes()).await;
+        assert_eq!(connection.one_head().await.unwrap().status, status, "{path} {line}");
+    }
+    assert_eq!(backend.count(), 1, "no refused one reached the backend");
 }
 
 #[tokio::test]
@@ -253,6 +269,50 @@ async fn a_client_that_goes_away_is_seen_by_the_backend() {
     within(SOON, "the backend sees the reset", || (backend.open() == 0).then_some(())).await;
 }
 
+/// Without `close_notify`: by FIN alone, as a process that ends, and by RST, as one that is killed.
+#[tokio::test]
+async fn a_client_that_vanishes_is_seen_by_the_backend() {
+    let backend = Backend::scripted(|seen| {
+        let begun = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n".to_vec();
+        if seen.target.ends_with("/begun") {
+            vec![Step::ReadBody, Step::Send(begun), Step::Hold]
+        } else {
+            vec![Step::ReadBody, Step::Hold]
+        }
+    });
+    let gateway = Gateway::start(&Setup::standard(&backend.address));
+    let mut cases = 0;
+    for path in ["/planner/public/x", "/planner/public/begun"] {
+        for protocol in ["http/1.1", "h2"] {
+            for end in ["FIN", "RST"] {
+                let tls = gateway.authority.client(&[protocol]);
+                let mut raw = match end {
+                    "RST" => Raw::tls_that_resets(gateway.address, "gw.test", tls).await,
+                    _ => Raw::tls(gateway.address, "gw.test", tls).await.unwrap(),
+                };
+                cases += 1;
+                if protocol == "h2" {
+                    let (send, connection) = h2::client::handshake(raw.io).await.unwrap();
+                    let driver = tokio::spawn(connection);
+                    let mut send = send.ready().await.unwrap();
+                    let answer = send.send_request(http2::request("GET", path, &[]), true).unwrap();
+                    backend.when_seen(cases).await;
+                    driver.abort();
+                    drop((answer, send));
+                    assert!(driver.await.is_err());
+                } else {
+                    raw.send(&raw::request("POST", path, "", "body")).await;
+                    backend.when_seen(cases).await;
+                    drop(raw);
+                }
+                let what = format!("the backend sees {end} over {protocol} at {path}");
+                within(SOON, &what, || (backend.open() == 0).then_some(())).await;
+            }
+        }
+    }
+    println!("cases: {cases} clients that vanish");
+}
+
 #[tokio::test]
 async fn a_client_that_goes_away_in_the_answer_is_seen_by_the_backend() {
     let backend = Backend::scripted(|_| {
@@ -276,13 +336,22 @@ async fn a_client_that_has_said_everything_still_gets_its_answer() {
     let mut connection = gateway.connect().await;
     connection.send(&raw::request("POST", "/planner/public/x", "", "body")).await;
     connection.finish_sending().await;
+    let answer = connection.answer().await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.json()["bodyLength"], 4);
+    assert!(connection.ends_within(SOON).await);
+    // Two requests, then the end of what is sent: both are answered.
+    let mut connection = gateway.connect().await;
+    connection.send(&raw::request("POST", "/planner/public/first", "", "body").repeat(2)).await;
+    connection.finish_sending().await;
+    assert_eq!(connection.answer().await.status, 200);
     assert_eq!(connection.answer().await.status, 200);
     assert!(connection.ends_within(SOON).await);
 }
 
 #[tokio::test]
 async fn an_answer_before_the_end_of_the_body_arrives() {
-    let backend = Backend::scripted(|_| vec![Step::Send(ok("early").to_vec()), Step::ReadBody]);
+    let backend = Backend::scripted(|_| vec![Step::Send(ok("early")), Step::ReadBody]);
     let gateway = Gateway::start(&Setup::standard(&backend.address));
     let mut connection = gateway.connect().await;
     connection.send(b"POST /planner/public/x HTTP/1.1\r\nHost: gw.test\r\nContent-Length: 3000000\r\n\r\n").await;

@@ -22,6 +22,14 @@ const LAYERS: &[&[&str]] = &[
 const FILE_LINES_MAX: usize = 600;
 /// Lines of a file with its tests.
 const FILE_LINES_WITH_TESTS_MAX: usize = 1000;
+/// Values that only the step of that file can make: no other module may reach their fields.
+const PROOFS: &[(&str, &str)] = &[
+    ("pipeline/guard/parsed.rs", "Clean"),
+    ("pipeline/guard/parsed.rs", "WebSocket"),
+    ("pipeline/route.rs", "Routed"),
+    ("pipeline/verify/mod.rs", "Caller"),
+    ("pipeline/admit.rs", "Admitted"),
+];
 /// File names that say nothing.
 const EMPTY_NAMES: &[&str] = &[
     "common",
@@ -49,6 +57,40 @@ fn source_tree_is_tidy() {
         faults.extend(file_faults(&name, &fs::read_to_string(&file).unwrap()));
     }
     assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
+}
+
+#[test]
+fn proofs_keep_their_fields_to_themselves() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for (path, name) in PROOFS {
+        let text = fs::read_to_string(root.join(path)).unwrap();
+        assert_eq!(proof_faults(&text, name), None::<String>, "{path}");
+    }
+}
+
+/// What lets others make a proof.
+fn proof_faults(text: &str, name: &str) -> Option<String> {
+    let (before, rest) = text.split_once(&format!("struct {name}"))?;
+    let attributes = before.rsplit("\n\n").next().unwrap_or_default();
+    let rest = rest.trim_start_matches(|c: char| c != '{' && c != '(');
+    let fields = rest.split(if rest.starts_with('{') { "\n}" } else { ";" }).next().unwrap_or_default();
+    [
+        (fields.contains("pub"), "has a field that others can set"),
+        (attributes.contains("Default"), "has a default"),
+        (text.contains(&format!("Default for {name}")), "has a default"),
+    ]
+    .into_iter()
+    .find(|(found, _)| *found)
+    .map(|(_, what)| format!("{name} {what}"))
+}
+
+#[test]
+fn a_proof_with_a_field_that_others_can_set_is_a_fault() {
+    let told = |text| proof_faults(text, "Proof");
+    assert_eq!(told("#[derive(Debug)]\npub struct Proof<B> {\n    of: B,\n}\n\npub struct Other(pub u8);\n"), None);
+    assert!(told("pub struct Proof<B> {\n    pub(crate) of: B,\n}\n").is_some());
+    assert!(told("pub struct Proof(pub(crate) u8);\n").is_some());
+    assert!(told("#[derive(Default)]\npub struct Proof(u8);\n").is_some());
 }
 
 /// Everything wrong with one file, as `path:line: what`.

@@ -20,6 +20,8 @@ use super::{SOON, sha256, within};
 pub(crate) enum Step {
     /// Take the rest of the body.
     ReadBody,
+    /// Take the rest of the body and keep only its length.
+    CountBody,
     /// Take that many bytes of the body.
     ReadSome(usize),
     /// Write this.
@@ -58,6 +60,8 @@ pub(crate) struct Seen {
     pub(crate) fields: Vec<(String, String)>,
     pub(crate) head: Vec<u8>,
     pub(crate) body: Vec<u8>,
+    /// Bytes of the body that were counted and not kept.
+    pub(crate) counted: usize,
     /// The body's end came.
     pub(crate) complete: bool,
     /// The connection ended before the body did, or while the answer was waited for.
@@ -338,6 +342,14 @@ async fn carry_out(wire: &mut Wire, body: &mut Body, index: usize, step: Step) -
                 read_body(wire, body, index).await?;
             }
         }
+        Step::CountBody => {
+            while !body.is_over() {
+                read_body(wire, body, index).await?;
+                let mut records = wire.inner.records.lock().unwrap();
+                let seen = &mut records.seen[index];
+                seen.counted += std::mem::take(&mut seen.body).len();
+            }
+        }
         Step::ReadSome(length) => {
             while !body.is_over() && wire.inner.records.lock().unwrap().seen[index].body.len() < length {
                 read_body(wire, body, index).await?;
@@ -401,7 +413,7 @@ impl Wire {
                 self.buffer.extend(bytes);
                 let mut records = self.inner.records.lock().unwrap();
                 let all = &mut records.bytes[self.number];
-                if all.len() < 64 * 1024 * 1024 {
+                if all.len() < 16 * 1024 * 1024 {
                     all.extend_from_slice(bytes);
                 }
                 Ok(())
@@ -434,7 +446,7 @@ impl Wire {
         let records = self.inner.records.lock().unwrap();
         let seen = &records.seen[index];
         let text = json!({
-            "method": seen.method, "target": seen.target, "headers": seen.fields, "bodyLength": seen.body.len(),
+            "method": seen.method, "target": seen.target, "headers": seen.fields, "bodyLength": seen.body.len() + seen.counted,
             "sha256": sha256(&seen.body), "trailers": seen.trailers, "count": records.seen.len(),
             "connection": seen.connection,
         })

@@ -186,6 +186,19 @@ impl Gateway {
         memory_of(self.child.id())
     }
 
+    /// The names of its threads.
+    pub(crate) fn threads(&self) -> Vec<String> {
+        let tasks = Path::new("/proc").join(self.child.id().to_string()).join("task");
+        let names =
+            std::fs::read_dir(tasks).unwrap().map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")));
+        names.map(|name| name.unwrap_or_default().trim().to_owned()).collect()
+    }
+
+    /// The most resident memory that it ever had, in KiB.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        kib_of(self.child.id(), "VmHWM:")
+    }
+
     /// Panics if any of `needles` is anywhere in what the gateway printed.
     pub(crate) fn assert_printed_none(&self, needles: &[&str]) {
         let printed = format!("{}\n{}", self.stdout.text(), self.stderr.text());
@@ -222,8 +235,12 @@ fn line_with<'a>(text: &'a str, needle: &str) -> &'a str {
 
 /// Resident memory of a process, in KiB.
 pub(crate) fn memory_of(id: u32) -> u64 {
+    kib_of(id, "VmRSS:")
+}
+
+fn kib_of(id: u32, what: &str) -> u64 {
     let status = std::fs::read_to_string(Path::new("/proc").join(id.to_string()).join("status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    let line = status.lines().find(|line| line.starts_with(what)).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 

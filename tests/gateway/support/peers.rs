@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -39,10 +40,16 @@ pub(crate) fn python(script: &str) -> Command {
 }
 
 /// Runs a client to its end, while the test's runtime goes on; panics with its words if it fails.
-pub(crate) async fn output(mut command: Command) -> Output {
+pub(crate) async fn output(command: Command) -> Output {
+    output_within(SOON * 4, command).await
+}
+
+/// As `output`, for a client that has much to do.
+pub(crate) async fn output_within(limit: Duration, mut command: Command) -> Output {
     let named = format!("{command:?}");
     let run = tokio::task::spawn_blocking(move || command.stdin(Stdio::null()).output().unwrap());
-    let output = tokio::time::timeout(SOON * 4, run).await.unwrap().unwrap();
+    let output =
+        tokio::time::timeout(limit, run).await.unwrap_or_else(|_| panic!("not within {limit:?}: {named}")).unwrap();
     assert!(
         output.status.success(),
         "{named}: {}\n{}{}",
@@ -74,6 +81,12 @@ pub(crate) fn mint(mut minter: Command, wanted: &[(Value, &str)]) -> Vec<String>
     tokens
 }
 
+/// The claims of a token, as another implementation verifies it with this secret; what it says if it does not.
+pub(crate) async fn verified(mut verifier: Command, token: &str, secret: &str) -> Value {
+    verifier.arg(json!({ "token": token, "secret": secret }).to_string());
+    output_json(verifier).await
+}
+
 /// npm's jsonwebtoken.
 pub(crate) fn npm_minter() -> Command {
     node("mint.js")
@@ -82,6 +95,23 @@ pub(crate) fn npm_minter() -> Command {
 /// PyJWT.
 pub(crate) fn python_minter() -> Command {
     python("mint.py")
+}
+
+/// npm's jsonwebtoken, as a backend uses it.
+pub(crate) fn npm_verifier() -> Command {
+    node("verify.js")
+}
+
+/// PyJWT, as a backend uses it.
+pub(crate) fn python_verifier() -> Command {
+    python("verify.py")
+}
+
+/// sslyze.
+pub(crate) fn sslyze() -> Command {
+    let mut command = Command::new(installed().join("python/bin/python"));
+    command.args(["-m", "sslyze"]);
+    command
 }
 
 /// curl that trusts the gateway's authority and finds gw.test on this machine.
@@ -214,7 +244,7 @@ impl Peer {
             if seen.len() >= count {
                 return seen;
             }
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
         panic!("{count} requests were expected: {:?} {}", self.seen().await, self.words.text())
     }

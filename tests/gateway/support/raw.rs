@@ -55,6 +55,15 @@ impl Raw {
         Ok(Self { io: Box::new(tls), buffer: Vec::new(), patience: SOON })
     }
 
+    /// Over TLS; when it is dropped, the other side reads RST.
+    pub(crate) async fn tls_that_resets(address: SocketAddr, name: &str, config: Arc<ClientConfig>) -> Self {
+        let tcp = TcpStream::connect(address).await.unwrap();
+        socket2::SockRef::from(&tcp).set_linger(Some(Duration::ZERO)).unwrap();
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        let tls = TlsConnector::from(config).connect(name, tcp).await.unwrap();
+        Self { io: Box::new(tls), buffer: Vec::new(), patience: SOON }
+    }
+
     /// Writes all of it; the gateway may have gone, which the test sees when it reads.
     pub(crate) async fn send(&mut self, bytes: &[u8]) {
         self.try_send(bytes).await.ok();

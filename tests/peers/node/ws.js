@@ -6,8 +6,8 @@ const { url, headers, messages } = JSON.parse(process.argv[2]);
 const socket = new WebSocket(url, { headers });
 const received = [];
 const finish = (outcome) => {
-  console.log(JSON.stringify({ received, ...outcome }));
-  process.exit(0);
+  // Only once the pipe has taken all of it: an exit cuts what is still to be written.
+  process.stdout.write(`${JSON.stringify({ received, ...outcome })}\n`, () => process.exit(0));
 };
 socket.on("open", () => messages.forEach((message) => socket.send(message)));
 socket.on("message", (data) => {
