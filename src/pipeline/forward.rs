@@ -1,10 +1,8 @@
 //! Sends an admitted request to its backend and returns the head of the answer, with the body to follow. Within the
 //! route's `timeout`, over all attempts. A request is sent again only if it came back unsent from a kept connection.
 
-use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
-use std::task::Poll;
 use std::time::Instant;
 
 use http::header::{CONNECTION, HOST, TRAILER, UPGRADE};
@@ -179,11 +177,7 @@ async fn accept(
     let patience = work.snapshot().limits.body_idle_timeout;
     let mut answer =
         answer.map(|incoming| AnswerBody::new(incoming, link, Rc::clone(pool), &work.worker.deadlines, patience));
-    poll_fn(|cx| {
-        answer.body_mut().settle(cx);
-        Poll::Ready(())
-    })
-    .await;
+    answer.body_mut().settle();
     Ok(Answer::Ordinary(answer))
 }
 

@@ -52,9 +52,9 @@ impl AnswerBody {
     }
 
     /// Gives the connection back if the answer has already ended, as an answer without a body has.
-    pub(crate) fn settle(&mut self, cx: &mut Context<'_>) {
+    pub(crate) fn settle(&mut self) {
         if self.incoming.is_end_stream() {
-            self.release(cx);
+            self.release();
         }
     }
 
@@ -64,11 +64,11 @@ impl AnswerBody {
         self
     }
 
-    fn release(&mut self, cx: &mut Context<'_>) {
+    fn release(&mut self) {
         self.deadline = None;
         if let Some(mut link) = self.link.take() {
             // Once more, so that it sees the end on both sides.
-            link.drive(cx);
+            link.look();
             self.pool.put_back(link);
         }
     }
@@ -101,11 +101,11 @@ impl Body for AnswerBody {
                 if let Some(deadline) = &self.deadline {
                     deadline.reset(self.patience);
                 }
-                self.settle(cx);
+                self.settle();
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(None) => {
-                self.release(cx);
+                self.release();
                 Poll::Ready(None)
             }
             Poll::Ready(Some(Err(_))) => {

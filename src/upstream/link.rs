@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -82,16 +82,19 @@ impl Link {
             if !*ended && connection.poll_without_shutdown(cx).is_ready() {
                 *ended = true;
             }
-            match answer.as_mut().poll(cx) {
-                Poll::Ready(answer) => Poll::Ready(Some(answer)),
-                Poll::Pending if received.get() - before > limits::BYTES_BEFORE_HEAD => Poll::Ready(None),
+            // It is answered within the poll of the connection, or not at all: a waker would only poll this task again.
+            match answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(answer) => Poll::Ready(Ok(answer)),
+                Poll::Pending if *ended => Poll::Ready(Err(ExchangeFault::Closed)),
+                Poll::Pending if received.get() - before > limits::BYTES_BEFORE_HEAD => {
+                    Poll::Ready(Err(ExchangeFault::Broken))
+                }
                 Poll::Pending => Poll::Pending,
             }
         });
-        match answer.await {
-            None => Err(ExchangeFault::Broken),
-            Some(Ok(answer)) => self.judge(answer),
-            Some(Err(mut fault)) => Err(match fault.take_message() {
+        match answer.await? {
+            Ok(answer) => self.judge(answer),
+            Err(mut fault) => Err(match fault.take_message() {
                 Some(request) => ExchangeFault::Unsent(Box::new(request)),
                 None if fault.error().is_parse() => ExchangeFault::Broken,
                 None => ExchangeFault::Closed,
@@ -126,9 +129,14 @@ impl Link {
         (parts.io.into_inner(), parts.read_buf)
     }
 
+    /// Lets it see once what has happened, for nobody who waits: an idle connection wakes no task.
+    pub(crate) fn look(&mut self) {
+        self.drive(&mut Context::from_waker(Waker::noop()));
+    }
+
     /// Whether nothing has happened on it since it became idle: one look at its socket.
-    pub(crate) fn still_open(&mut self, cx: &mut Context<'_>) -> bool {
-        self.drive(cx);
+    pub(crate) fn still_open(&mut self) -> bool {
+        self.look();
         self.is_ready()
     }
 }

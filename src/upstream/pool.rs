@@ -2,12 +2,10 @@
 //! `max_connections` over all cores. A connection comes back only when both sides of its exchange have ended cleanly.
 
 use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::Poll;
 
 use tokio::sync::Notify;
 
@@ -91,7 +89,7 @@ impl Pool {
 
     /// Lends a connection: the newest idle one that is still open, or a new one.
     pub(crate) async fn checkout(self: &Rc<Self>) -> Result<Lent, CheckoutFault> {
-        if let Some(link) = self.kept().await {
+        if let Some(link) = self.kept() {
             return Ok(Lent { link, age: Age::Kept });
         }
         let Some(slot) = Slot::take(self) else {
@@ -123,7 +121,7 @@ impl Pool {
         let patience = self.deadlines.after(self.upstream.connect_timeout);
         loop {
             patience.bound(pin!(self.freed.notified())).await.ok_or(CheckoutFault::Exhausted)?;
-            if let Some(link) = self.kept().await {
+            if let Some(link) = self.kept() {
                 return Ok(Lent { link, age: Age::Kept });
             }
             if let Some(slot) = Slot::take(self) {
@@ -132,12 +130,11 @@ impl Pool {
         }
     }
 
-    async fn kept(&self) -> Option<Box<Link>> {
+    fn kept(&self) -> Option<Box<Link>> {
         let now = self.deadlines.now_millis();
         loop {
             let mut idle = self.idle.borrow_mut().pop()?;
-            let open = poll_fn(|cx| Poll::Ready(idle.link.still_open(cx))).await;
-            if open && !idle.past(now) {
+            if idle.link.still_open() && !idle.past(now) {
                 idle.link.slot.busy();
                 return Some(idle.link);
             }
