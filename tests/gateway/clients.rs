@@ -123,20 +123,20 @@ async fn nghttp_and_h2load_without_one_failure() {
 #[tokio::test]
 async fn r25_sslyze_finds_what_mozilla_recommends() {
     let backend = Backend::echo();
-    let authority = Authority::new();
-    let leaf = authority.leaf_with(&NAMES, &rcgen::KeyPair::generate().unwrap(), |params| {
-        let now = SystemTime::now();
-        params.not_before = (now - 24 * HOUR).into();
-        params.not_after = (now + 24 * 80 * HOUR).into();
-    });
-    let names = "certificate = \"short.pem\"\nprivate_key = \"short.key\"";
     for (keys, profile) in [("", "intermediate"), ("\nmin_version = \"1.3\"", "modern")] {
-        let folder = tempfile::tempdir().unwrap();
+        let (folder, authority) = (tempfile::tempdir().unwrap(), Authority::new());
+        let leaf = authority.leaf_with(&NAMES, &rcgen::KeyPair::generate().unwrap(), |params| {
+            let now = SystemTime::now();
+            params.not_before = (now - 24 * HOUR).into();
+            params.not_after = (now + 24 * 80 * HOUR).into();
+        });
         leaf.write(folder.path(), "short");
+        let names = "certificate = \"short.pem\"\nprivate_key = \"short.key\"";
         let setup = Setup::standard(&backend.address).only_tls(&format!("{names}{keys}"));
-        let gateway = Gateway::start_in(folder, Authority::new(), &setup);
+        let gateway = Gateway::start_in(folder, authority, &setup);
         let mut command = peers::sslyze();
-        command.args(["--mozilla_config", profile, &format!("localhost:{}", gateway.address.port())]);
+        command.args(["--mozilla_config", profile, "--certinfo_ca_file"]).arg(gateway.ca_file());
+        command.arg(format!("localhost:{}", gateway.address.port()));
         let text = String::from_utf8(peers::output_within(Duration::from_secs(120), command).await.stdout).unwrap();
         assert!(text.contains("OK - Compliant"), "{profile}: {text}");
     }
