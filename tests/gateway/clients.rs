@@ -113,6 +113,8 @@ async fn nghttp_and_h2load_without_one_failure() {
     let mut command = Command::new("h2load");
     command.args(["-n", "100000", "-c", "20", "-m", "25", &url]);
     let text = String::from_utf8(peers::output_within(Duration::from_secs(200), command).await.stdout).unwrap();
+    let failed = gateway.access_lines().into_iter().find(|line| line["status"].as_u64() >= Some(500));
+    assert!(failed.is_none(), "{failed:?}");
     assert!(text.contains("100000 succeeded, 0 failed, 0 errored, 0 timeout"), "{text}");
     assert!(text.contains("status codes: 100000 2xx, 0 3xx, 0 4xx, 0 5xx"), "{text}");
     let finished = text.lines().find(|line| line.starts_with("finished in")).unwrap_or_default();
