@@ -17,9 +17,9 @@ test: peers
 	fi
 	$(CARGO) test --doc
 
-# What each black-box test says it tried.
+# How many cases each test tried, by its own words: one after the other, so that each number stands behind its test.
 cases: peers
-	$(CARGO) test --test gateway -- --test-threads=2 --nocapture 2>/dev/null | grep -E '^(cases:|test )'
+	@$(CARGO) test --lib --test gateway -- --test-threads=1 --nocapture 2>/dev/null | grep -E 'cases: |FAILED|^test result'
 
 peers:
 	tests/peers/install.sh

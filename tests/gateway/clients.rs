@@ -113,6 +113,8 @@ async fn nghttp_and_h2load_without_one_failure() {
     let mut command = Command::new("h2load");
     command.args(["-n", "100000", "-c", "20", "-m", "25", &url]);
     let text = String::from_utf8(peers::output_within(Duration::from_secs(200), command).await.stdout).unwrap();
+    let failed = gateway.access_lines().into_iter().find(|line| line["status"].as_u64() >= Some(500));
+    assert!(failed.is_none(), "{failed:?}");
     assert!(text.contains("100000 succeeded, 0 failed, 0 errored, 0 timeout"), "{text}");
     assert!(text.contains("status codes: 100000 2xx, 0 3xx, 0 4xx, 0 5xx"), "{text}");
     let finished = text.lines().find(|line| line.starts_with("finished in")).unwrap_or_default();
@@ -123,20 +125,20 @@ async fn nghttp_and_h2load_without_one_failure() {
 #[tokio::test]
 async fn r25_sslyze_finds_what_mozilla_recommends() {
     let backend = Backend::echo();
-    let authority = Authority::new();
-    let leaf = authority.leaf_with(&NAMES, &rcgen::KeyPair::generate().unwrap(), |params| {
-        let now = SystemTime::now();
-        params.not_before = (now - 24 * HOUR).into();
-        params.not_after = (now + 24 * 80 * HOUR).into();
-    });
-    let names = "certificate = \"short.pem\"\nprivate_key = \"short.key\"";
     for (keys, profile) in [("", "intermediate"), ("\nmin_version = \"1.3\"", "modern")] {
-        let folder = tempfile::tempdir().unwrap();
+        let (folder, authority) = (tempfile::tempdir().unwrap(), Authority::new());
+        let leaf = authority.leaf_with(&NAMES, &rcgen::KeyPair::generate().unwrap(), |params| {
+            let now = SystemTime::now();
+            params.not_before = (now - 24 * HOUR).into();
+            params.not_after = (now + 24 * 80 * HOUR).into();
+        });
         leaf.write(folder.path(), "short");
+        let names = "certificate = \"short.pem\"\nprivate_key = \"short.key\"";
         let setup = Setup::standard(&backend.address).only_tls(&format!("{names}{keys}"));
-        let gateway = Gateway::start_in(folder, Authority::new(), &setup);
+        let gateway = Gateway::start_in(folder, authority, &setup);
         let mut command = peers::sslyze();
-        command.args(["--mozilla_config", profile, &format!("localhost:{}", gateway.address.port())]);
+        command.args(["--mozilla_config", profile, "--certinfo_ca_file"]).arg(gateway.ca_file());
+        command.arg(format!("localhost:{}", gateway.address.port()));
         let text = String::from_utf8(peers::output_within(Duration::from_mins(2), command).await.stdout).unwrap();
         assert!(text.contains("OK - Compliant"), "{profile}: {text}");
     }

@@ -12,10 +12,11 @@ mkdir -p "$peers"
 wanted=()
 need() { command -v "$1" >/dev/null 2>&1 || wanted+=("$2"); }
 PATH="$PATH:/usr/sbin:/sbin"
-need nginx nginx-light
+need nginx nginx
 need curl curl
 need openssl openssl
 need nghttp nghttp2-client
+need h2load nghttp2-client
 need node nodejs
 need npm npm
 need python3 python3
@@ -24,10 +25,18 @@ if [ "${#wanted[@]}" -gt 0 ]; then
     as_root=()
     [ "$(id -u)" -eq 0 ] || as_root=(sudo)
     echo "installing from Debian: ${wanted[*]}"
+    # The tests start nginx themselves: the package must start none, which would take port 80 or fail to.
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e "$policy" ]; then
+        trap '"${as_root[@]}" rm -f "$policy"' EXIT
+        printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
+        "${as_root[@]}" chmod 755 "$policy"
+    fi
     "${as_root[@]}" apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${wanted[@]}" >/dev/null
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends "${wanted[@]}" >/dev/null
 fi
-for command in nginx curl openssl nghttp node npm python3; do
+for command in nginx curl openssl nghttp h2load node npm python3; do
     command -v "$command" >/dev/null || { echo "missing: $command" >&2; exit 1; }
 done
 
