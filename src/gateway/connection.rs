@@ -14,6 +14,7 @@ use tokio::task::spawn_local;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use crate::gateway::flow::{Flow, Metered};
 use crate::gateway::listener::Load;
 use crate::gateway::{http1, http2};
 use crate::limits;
@@ -52,21 +53,32 @@ pub(crate) trait Carrier {
     /// Ready when a read would not wait. Takes nothing.
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
+    /// How the writing to the client goes.
+    fn flow(&self) -> Rc<Flow>;
+
     /// Has the next flush say that nothing more will follow, if the carrier has a word for it.
     fn bid_farewell(&mut self);
 }
 
-impl Carrier for TcpStream {
+impl Carrier for Metered {
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_read_ready(cx)
+        self.socket().poll_read_ready(cx)
+    }
+
+    fn flow(&self) -> Rc<Flow> {
+        self.flow()
     }
 
     fn bid_farewell(&mut self) {}
 }
 
-impl Carrier for TlsStream<TcpStream> {
+impl Carrier for TlsStream<Metered> {
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_ref().0.poll_read_ready(cx)
+        self.get_ref().0.poll_readable(cx)
+    }
+
+    fn flow(&self) -> Rc<Flow> {
+        self.get_ref().0.flow()
     }
 
     fn bid_farewell(&mut self) {
@@ -111,6 +123,7 @@ async fn serve(worker: &Rc<Worker>, service: &Service, stream: TcpStream, peer: 
     if stream.set_nodelay(true).is_err() {
         return;
     }
+    let stream = Metered::new(stream);
     let Some(tls) = &service.tls else {
         let peer = ConnInfo { peer, protocol: Protocol::Http1, secure: Secure::Plain, certificate: None };
         let _counted = Counted::under(worker, metrics::Protocol::Http1);
@@ -135,9 +148,9 @@ async fn serve(worker: &Rc<Worker>, service: &Service, stream: TcpStream, peer: 
 async fn shake_hands(
     worker: &Rc<Worker>,
     tls: &Tls,
-    stream: TcpStream,
+    stream: Metered,
     peer: SocketAddr,
-) -> Option<(TlsStream<TcpStream>, ConnInfo)> {
+) -> Option<(TlsStream<Metered>, ConnInfo)> {
     let _counted = Counted::under(worker, metrics::Protocol::Handshake);
     let deadline = worker.deadlines.after(worker.installed().snapshot.limits.handshake_timeout);
     let mut shaking = pin!(async {
@@ -159,7 +172,7 @@ async fn shake_hands(
     None
 }
 
-fn meet(tls: &Tls, stream: &TlsStream<TcpStream>, peer: SocketAddr) -> ConnInfo {
+fn meet(tls: &Tls, stream: &TlsStream<Metered>, peer: SocketAddr) -> ConnInfo {
     let session = stream.get_ref().1;
     let protocol = if session.alpn_protocol() == Some(b"h2") { Protocol::Http2 } else { Protocol::Http1 };
     let secure = match session.protocol_version() {

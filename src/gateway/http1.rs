@@ -15,6 +15,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::gateway::connection::Carrier;
+use crate::gateway::flow::Flow;
 use crate::gateway::pace::{Due, Pace, Stand};
 use crate::gateway::tunnel;
 use crate::limits;
@@ -49,9 +50,10 @@ where
     let mut wire =
         Wire::new(stream, HeadLimits { bytes: bounds.head, fields: bounds.headers }, Rc::clone(&watch), half_close);
     let mut pace = Pace::new(&worker.deadlines, bounds);
+    let flow = wire.stream().flow();
     loop {
         // In a box that goes with it: most connections are idle most of the time.
-        match Box::pin(exchange(worker, &connection, wire, &mut pace)).await {
+        match Box::pin(exchange(worker, &connection, wire, (&mut pace, &flow))).await {
             End::Cut => return,
             End::Over(wire) => return Box::pin(part(worker, wire)).await,
             End::Tunnel(wire, early) => return Box::pin(tunnel::run(worker, &connection, wire, early)).await,
@@ -66,7 +68,12 @@ where
 }
 
 /// Lets hyper serve requests until the connection is idle or over.
-async fn exchange<S>(worker: &Rc<Worker>, connection: &Rc<Connection>, wire: Wire<S>, pace: &mut Pace) -> End<S>
+async fn exchange<S>(
+    worker: &Rc<Worker>,
+    connection: &Rc<Connection>,
+    wire: Wire<S>,
+    (pace, flow): (&mut Pace, &Flow),
+) -> End<S>
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
@@ -88,16 +95,16 @@ where
             if Pin::new(&mut serving).poll(cx).is_ready() {
                 return Poll::Ready(None);
             }
-            match pace.poll(cx, || stand(connection, &watch)) {
+            match pace.poll(cx, || stand(connection, &watch, flow)) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Due::Head) => watch.expire_head(),
-                Poll::Ready(Due::Park) if watch.has_withheld_bytes() => return Poll::Pending,
+                Poll::Ready(Due::Park) if watch.has_withheld_bytes() => {}
                 Poll::Ready(due) => return Poll::Ready(Some(due)),
             }
         }
     });
     let due = due.await;
-    if due == Some(Due::Close) && connection.under_way() > 0 {
+    if due == Some(Due::Close) && (connection.under_way() > 0 || flow.blocked().is_some()) {
         return End::Cut;
     }
     let parts = serving.into_parts();
@@ -109,15 +116,20 @@ where
     }
 }
 
-fn stand(connection: &Connection, watch: &Watch) -> Stand {
+fn stand(connection: &Connection, watch: &Watch, flow: &Flow) -> Stand {
+    // First: an answer that has left the gateway's hands may still wait in hyper's or TLS's for the client to take it.
+    if let Some(blocked) = flow.blocked() {
+        return blocked;
+    }
     if connection.under_way() > 0 {
-        return if watch.is_blocked() { Stand::Blocked { taken: watch.bytes_sent() } } else { Stand::Busy };
+        return Stand::Busy;
     }
     match watch.phase() {
         Phase::Idle if connection.requests() == 0 => Stand::Fresh,
         Phase::Idle => Stand::Idle,
-        // What is left of a refused request's body is hyper's to drain or to close.
-        Phase::Head | Phase::Body | Phase::Upgrade | Phase::Tunnel | Phase::Over => Stand::Head,
+        Phase::Head => Stand::Head,
+        // What is left of a refused request is hyper's to drain or to close, soon.
+        Phase::Body | Phase::Upgrade | Phase::Tunnel | Phase::Over => Stand::Leftover,
     }
 }
 

@@ -1,23 +1,24 @@
 //! An HTTP/2 connection. hyper and h2 serve it under explicit bounds: streams, header lists, windows, buffers.
 
-use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::Poll;
+use std::time::Duration;
 
 use hyper::rt::Executor;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::spawn_local;
 
+use crate::gateway::connection::Carrier;
+use crate::gateway::flow::Flow;
 use crate::gateway::pace::{Due, Pace, Stand};
 use crate::pipeline::handle;
-use crate::pipeline::lifetimes::{Connection, Worker};
+use crate::pipeline::lifetimes::{Connection, Progress, Worker};
 use crate::pipeline::peer::ConnInfo;
 
 /// Bytes that a client may send on one stream, and on one connection, before the backend takes them.
@@ -29,22 +30,24 @@ const SEND_BUFFER: usize = 64 * 1024;
 /// Serves a connection until it ends.
 pub(crate) async fn serve<S>(worker: &Rc<Worker>, stream: S, peer: ConnInfo)
 where
-    S: AsyncRead + AsyncWrite + Unpin + 'static,
+    S: AsyncRead + AsyncWrite + Carrier + Unpin + 'static,
 {
     let bounds = worker.installed().snapshot.limits.clone();
     let connection = Connection::new(peer, None);
-    let flow = Rc::new(Flow::default());
+    let flow = stream.flow();
     let service = service_fn(|request| {
         let (worker, connection) = (Rc::clone(worker), Rc::clone(&connection));
-        async move { Ok::<_, Infallible>(handle(worker, connection, request).await) }
+        // In a box, so that a stream keeps no room for its request while its answer is under way.
+        let handling = Box::pin(handle(worker, connection, request));
+        async move { Ok::<_, Infallible>(handling.await) }
     });
-    let mut serving = http2::Builder::new(OnThisCore)
+    let mut serving = http2::Builder::new(OnThisCore { worker: Rc::clone(worker), patience: bounds.body_idle_timeout })
         .max_concurrent_streams(bounds.streams)
         .max_header_list_size(u32::try_from(bounds.head).unwrap_or(u32::MAX))
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(SEND_BUFFER)
-        .serve_connection(TokioIo::new(Metered { stream, flow: Rc::clone(&flow) }), service);
+        .serve_connection(TokioIo::new(stream), service);
     let mut pace = Pace::new(&worker.deadlines, &bounds);
     let mut leaving = false;
     poll_fn(|cx| {
@@ -71,79 +74,48 @@ where
 }
 
 fn stand(connection: &Connection, flow: &Flow) -> Stand {
-    if connection.under_way() == 0 {
-        return if connection.requests() == 0 { Stand::Fresh } else { Stand::Idle };
+    if let Some(blocked) = flow.blocked() {
+        return blocked;
     }
-    if flow.blocked.get() { Stand::Blocked { taken: flow.sent.get() } } else { Stand::Busy }
+    match (connection.under_way(), connection.requests()) {
+        (0, 0) => Stand::Fresh,
+        (0, _) => Stand::Idle,
+        _ => Stand::Busy,
+    }
 }
 
-/// Streams are tasks of the connection's own core.
-#[derive(Clone, Copy, Debug)]
-struct OnThisCore;
+/// Streams are tasks of the connection's own core, each with an eye on its client: one that opens no window is polled by
+/// nobody, and would stay for ever (RFC 9113, section 10.5).
+#[derive(Clone, Debug)]
+struct OnThisCore {
+    worker: Rc<Worker>,
+    patience: Duration,
+}
 
 impl<F: Future<Output = ()> + 'static> Executor<F> for OnThisCore {
     fn execute(&self, stream: F) {
-        spawn_local(stream);
-    }
-}
-
-/// What goes to the client, and whether it takes it.
-#[derive(Debug, Default)]
-struct Flow {
-    sent: Cell<u64>,
-    blocked: Cell<bool>,
-}
-
-/// A stream that notes its flow.
-#[derive(Debug)]
-struct Metered<S> {
-    stream: S,
-    flow: Rc<Flow>,
-}
-
-impl<S> Metered<S> {
-    fn note(&self, written: &Poll<io::Result<usize>>) {
-        self.flow.blocked.set(written.is_pending());
-        if let Poll::Ready(Ok(bytes)) = written {
-            self.flow.sent.set(self.flow.sent.get() + *bytes as u64);
-        }
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.note(&written);
-        written
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bytes);
-        self.note(&written);
-        written
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
-        self.flow.blocked.set(flushed.is_pending());
-        flushed
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        let (worker, patience) = (Rc::clone(&self.worker), self.patience);
+        spawn_local(async move {
+            let progress = Rc::new(Progress::default());
+            let stall = worker.deadlines.after(patience);
+            let mut seen = progress.taken();
+            let mut stream = pin!(stream);
+            poll_fn(|cx| {
+                worker.stream.replace(Some(Rc::clone(&progress)));
+                let polled = stream.as_mut().poll(cx);
+                worker.stream.replace(None);
+                let taken = progress.taken();
+                if polled.is_ready() || taken.is_none() {
+                    return polled;
+                }
+                if taken != seen {
+                    seen = taken;
+                    stall.reset(patience);
+                }
+                // Dropping the stream resets it, and with it goes the connection to the backend.
+                stall.poll(cx)
+            })
+            .await;
+        });
     }
 }

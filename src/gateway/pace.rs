@@ -15,11 +15,13 @@ pub(crate) enum Stand {
     Fresh,
     /// Part of a head has come.
     Head,
+    /// The rest of a request that has had its answer.
+    Leftover,
     /// No request is under way.
     Idle,
     /// A request is under way, and the client takes what it is given.
     Busy,
-    /// A request is under way, and the client has left this many bytes' worth of answer untaken.
+    /// The client does not take what is written to it.
     Blocked {
         /// Bytes that it has taken so far: if they grow, it moves.
         taken: u64,
@@ -104,7 +106,7 @@ impl Pace {
         let lasted = Duration::from_millis(now.saturating_sub(self.since));
         match stand {
             Stand::Busy => None,
-            Stand::Fresh => (lasted >= self.bounds.head).then_some(Due::Close),
+            Stand::Fresh | Stand::Leftover => (lasted >= self.bounds.head).then_some(Due::Close),
             Stand::Head => (lasted >= self.bounds.head).then_some(Due::Head),
             Stand::Idle if lasted >= self.bounds.idle => Some(Due::Close),
             Stand::Idle => (lasted >= limits::PARK_AFTER).then_some(Due::Park),

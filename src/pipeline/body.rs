@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 use crate::deadline::{Deadline, Deadlines};
 use crate::headers::strip_trailers;
 use crate::limits;
-use crate::pipeline::lifetimes::{Answering, Installed};
+use crate::pipeline::lifetimes::{Answering, Installed, Progress};
 use crate::pipeline::observe::Observation;
 use crate::pipeline::refusal::Refusal;
 use crate::upstream::answer_body::{AnswerBody, AnswerCut};
@@ -196,6 +196,8 @@ pub(crate) struct AnswerOut {
     content: Content,
     /// Tells its story when it is dropped, after the last byte.
     seen: Option<Box<Observation>>,
+    /// Of an HTTP/2 stream.
+    progress: Option<Rc<Progress>>,
     /// Until it is dropped, the client's request is being answered.
     _answering: Answering,
 }
@@ -228,7 +230,12 @@ impl Content {
 
 impl AnswerOut {
     /// The body of an answer. What is whole is told of at once; the rest when it has ended.
-    pub(crate) fn new(content: Content, mut seen: Observation, answering: Answering) -> Self {
+    pub(crate) fn new(
+        content: Content,
+        mut seen: Observation,
+        answering: Answering,
+        progress: Option<Rc<Progress>>,
+    ) -> Self {
         let seen = match &content {
             Content::Whole(bytes) => {
                 seen.bytes_out = bytes.len() as u64;
@@ -236,7 +243,10 @@ impl AnswerOut {
             }
             Content::Backend(..) => Some(Box::new(seen)),
         };
-        Self { content, seen, _answering: answering }
+        if let Some(progress) = &progress {
+            progress.advance();
+        }
+        Self { content, seen, progress, _answering: answering }
     }
 }
 
@@ -246,6 +256,9 @@ impl Body for AnswerOut {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, AnswerCut>>> {
         let this = &mut *self;
+        if let Some(progress) = &this.progress {
+            progress.advance();
+        }
         match &mut this.content {
             Content::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
             Content::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),

@@ -41,6 +41,8 @@ pub(crate) struct Worker {
     pub(crate) lines: RefCell<Lines>,
     installed: RefCell<Rc<Installed>>,
     request_ids: RequestIds,
+    /// The HTTP/2 stream that is being polled.
+    pub(crate) stream: RefCell<Option<Rc<Progress>>>,
     /// Set when the process drains: connections take no further request.
     pub(crate) draining: Cell<bool>,
 }
@@ -90,6 +92,7 @@ impl Worker {
             lines: RefCell::new(lines),
             installed: RefCell::new(Rc::new(installed)),
             request_ids: RequestIds::new(),
+            stream: RefCell::default(),
             draining: Cell::new(false),
         })
     }
@@ -123,6 +126,22 @@ impl Installed {
         let pool = |upstream| Pool::new(Arc::clone(upstream), worker, deadlines.clone());
         let pools = snapshot.upstreams.iter().map(pool).collect();
         Self { snapshot, pools }
+    }
+}
+
+/// How far the client of one HTTP/2 stream has taken its answer.
+#[derive(Debug, Default)]
+pub(crate) struct Progress(Cell<Option<u64>>);
+
+impl Progress {
+    /// Pieces that were taken; none before there is an answer.
+    pub(crate) fn taken(&self) -> Option<u64> {
+        self.0.get()
+    }
+
+    /// The answer begins, or its next piece was asked for.
+    pub(crate) fn advance(&self) {
+        self.0.set(Some(self.0.get().unwrap_or(0) + 1));
     }
 }
 

@@ -73,6 +73,7 @@ pub(crate) async fn handle(
     request: Request<Incoming>,
 ) -> Response<AnswerOut> {
     let answering = connection.begin();
+    let progress = worker.stream.borrow().clone();
     let installed = worker.installed();
     let mut seen = Observation::begin(&worker, &connection, &installed, &request);
     let asking = Asking { prefers: Prefers::of(request.headers()), origin: request.headers().get(ORIGIN).cloned() };
@@ -82,7 +83,7 @@ pub(crate) async fn handle(
     secure(&connection, response.headers_mut());
     seen.status = response.status().as_u16();
     connection.resolve_upgrade(response.status());
-    response.map(|content| AnswerOut::new(content, seen, answering))
+    response.map(|content| AnswerOut::new(content, seen, answering, progress))
 }
 
 /// The steps, top to bottom.

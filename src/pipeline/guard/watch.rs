@@ -3,7 +3,7 @@
 //! `Rc` on one thread. Decides nothing itself.
 
 use std::cell::{Cell, RefCell};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 
 use crate::pipeline::refusal::{Malformed, Refusal};
 
@@ -47,16 +47,12 @@ pub(crate) struct Watch {
     broken: Cell<Option<Malformed>>,
     /// Bytes that have come and hyper has not been given.
     withheld: Cell<usize>,
-    /// Bytes to the client, inside TLS.
-    sent: Cell<u64>,
     /// The sweeper gave the head up.
     expired: Cell<bool>,
     /// Answer to the handshake under way.
     upgrade: Cell<Option<UpgradeOutcome>>,
     /// Requests whose answers have ended.
     answers: Cell<u64>,
-    /// The client does not take what is written.
-    blocked: Cell<bool>,
     /// Of the last read that found nothing.
     waker: RefCell<Option<Waker>>,
 }
@@ -89,11 +85,6 @@ impl Watch {
         self.withheld.get() > 0
     }
 
-    /// Bytes that went to the client so far, TLS not counted.
-    pub(crate) fn bytes_sent(&self) -> u64 {
-        self.sent.get()
-    }
-
     /// The head took too long: unless it is complete by now, the request is answered with `HeadTooSlow`. Also for a
     /// connection whose first head never began.
     pub(crate) fn expire_head(&self) {
@@ -121,16 +112,6 @@ impl Watch {
     /// Whether a request that hyper was given is still being answered.
     pub(crate) fn is_answering(&self) -> bool {
         self.answers.get() < self.heads.get()
-    }
-
-    /// Whether the last write found no room: the client does not take its answer.
-    pub(crate) fn is_blocked(&self) -> bool {
-        self.blocked.get()
-    }
-
-    /// The wire's own report after a write or a flush.
-    pub(crate) fn report_write<T>(&self, written: &Poll<T>) {
-        self.blocked.set(written.is_pending());
     }
 
     /// Has the connection's task polled.
@@ -170,11 +151,6 @@ impl Watch {
     /// The body under way is malformed.
     pub(crate) fn break_body(&self, malformed: Malformed) {
         self.broken.set(Some(malformed));
-    }
-
-    /// Bytes went.
-    pub(crate) fn count_sent(&self, bytes: usize) {
-        self.sent.set(self.sent.get().saturating_add(bytes as u64));
     }
 
     /// Whether `expire_head` was called since the last head.
