@@ -81,8 +81,7 @@ impl Bench {
     }
 
     async fn connect(&self, protocol: &str) -> TokioIo<TlsStream<TcpStream>> {
-        let mut config =
-            ClientConfig::builder().with_root_certificates(self.roots.clone()).with_no_client_auth();
+        let mut config = ClientConfig::builder().with_root_certificates(self.roots.clone()).with_no_client_auth();
         config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
         let stream = TcpStream::connect(self.gateway.addresses[0]).await.unwrap();
         let name = ServerName::try_from("localhost").unwrap();
@@ -145,7 +144,11 @@ async fn r27_a_panic_ends_its_own_request_and_nothing_else() {
             first = bench.http1().await;
         }
     }
-    assert_eq!(whole(streams.send_request(get("/x"))).await, (200, Bytes::from_static(b"alive")), "the same connection");
+    assert_eq!(
+        whole(streams.send_request(get("/x"))).await,
+        (200, Bytes::from_static(b"alive")),
+        "the same connection"
+    );
     assert_eq!(slow_over_http1.await.unwrap(), (200, Bytes::from_static(b"alive")), "another connection");
     assert_eq!(slow_over_http2.await.unwrap(), (200, Bytes::from_static(b"alive")), "another stream");
     assert_eq!(whole(bench.http1().await.send_request(get("/x"))).await.0, 200, "a new connection");

@@ -192,7 +192,12 @@ async fn send_says_what_monday_would_do_with_each_answer() {
         (&["--kind", "view"], "/planner/action/run", Some(401), "shown"),
         (&["--kind", "authorization"], "/planner/authorization/run", Some(200), "shown"),
         (&["--kind", "app-lifecycle"], "/planner/app-lifecycle/run", Some(200), "done"),
-        (&["--kind", "board-webhook", "--no-token", "--body", "{\"challenge\":\"abc\"}"], "/planner/board-webhook/run", Some(200), "done"),
+        (
+            &["--kind", "board-webhook", "--no-token", "--body", "{\"challenge\":\"abc\"}"],
+            "/planner/board-webhook/run",
+            Some(200),
+            "done",
+        ),
     ] {
         let mut arguments = owned(&["send", "--json", "--ca", "ca.pem", &gateway.url(path)]);
         arguments.extend(owned(more));
@@ -221,7 +226,9 @@ async fn explain_says_what_the_gateway_does() {
         let output = run_beside(owned(&["explain", "token", "--json", &token]), folder).await;
         let said: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {}", words(&output)));
         for at in said["kinds"].as_array().unwrap() {
-            let Some(kind) = KINDS.iter().find(|kind| at["kind"] == kind.name && kind.place != Place::Nowhere) else { continue };
+            let Some(kind) = KINDS.iter().find(|kind| at["kind"] == kind.name && kind.place != Place::Nowhere) else {
+                continue;
+            };
             let (target, lines) = kind.request_with(&token);
             let status = gateway.request("POST", &target, &lines, "{}").await.status;
             assert_eq!(at["accepted"], status == 200, "a token of {} at {}: {status} {at}", from.name, kind.name);

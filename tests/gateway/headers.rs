@@ -370,6 +370,7 @@ async fn h3_trailers_carry_no_trusted_name_either_way() {
     assert_eq!(seen.body, b"abc");
     assert!(memchr::memmem::find(&backend.bytes(), EVIL.as_bytes()).is_none(), "{:?}", seen.trailers);
     assert!(seen.all("trailer").iter().all(|names| !names.to_lowercase().contains("x-monday")), "{:?}", seen.fields);
+    h3_trailers_over_http2(&gateway, &backend).await;
     for line in [
         "Authorization: x",
         "Content-Length: 9",
@@ -389,6 +390,28 @@ async fn h3_trailers_carry_no_trusted_name_either_way() {
             assert!(seen.trailers.is_empty(), "{line}: {:?}", seen.trailers);
         }
     }
+}
+
+/// Here nothing has to be announced to be sent.
+async fn h3_trailers_over_http2(gateway: &Gateway, backend: &Backend) {
+    let mut client = H2::connect(gateway).await;
+    let token = kind("view").token();
+    let fields =
+        [("te", "trailers"), ("trailer", "x-own, x-monday-user-id, x-tenant"), ("authorization", token.as_str())];
+    let (answer, mut sending) = client.open(http2::request("POST", "/planner/view/x", &fields), false).await.unwrap();
+    sending.send_data("abc".into(), false).unwrap();
+    let mut trailers = http::HeaderMap::new();
+    for name in ["x-own", "x-monday-user-id", "x_monday_user_id", "x-tenant", "x-forwarded-for", "authorization"] {
+        trailers.insert(name, if name == "x-own" { "1" } else { EVIL }.parse().unwrap());
+    }
+    sending.send_trailers(trailers).unwrap();
+    let (mut answer, body) = http2::head_of(answer).await.unwrap();
+    http2::read_body(&mut answer, body).await.unwrap();
+    assert_eq!(answer.trailers, [("x-fine".to_owned(), "1".to_owned())], "to the client");
+    assert_eq!(backend.last().body, b"abc");
+    let own: Vec<String> = backend.last().trailers.iter().map(|(name, _)| name.to_lowercase()).collect();
+    assert_eq!(own, ["x-own"], "to the backend");
+    assert!(memchr::memmem::find(&backend.bytes(), EVIL.as_bytes()).is_none());
 }
 
 #[tokio::test]

@@ -160,7 +160,9 @@ async fn r29_strangers_make_no_series() {
     assert!(count <= 500, "{count} series, {before} at the start");
     assert!(fastest < Duration::from_millis(50), "{fastest:?}");
     gateway.assert_printed_none(&["canary"]);
-    println!("cases: {cases} requests in {took:?} (R29), {count} series, {before} at the start; scraped in {fastest:?}");
+    println!(
+        "cases: {cases} requests in {took:?} (R29), {count} series, {before} at the start; scraped in {fastest:?}"
+    );
     assert_eq!(cases, STRANGERS);
 }
 
@@ -206,8 +208,11 @@ async fn strangers_over_http1(gateway: &Gateway, crowd: usize) -> usize {
         for at in number..number + batch {
             let id = crowd * share + at;
             // Only the last of a batch has a host or method that may end the connection.
-            let (method, host) =
-                if at + 1 == number + batch { (format!("M{id}"), format!("stranger-{id}.test")) } else { ("GET".into(), "gw.test".into()) };
+            let (method, host) = if at + 1 == number + batch {
+                (format!("M{id}"), format!("stranger-{id}.test"))
+            } else {
+                ("GET".into(), "gw.test".into())
+            };
             let target = strange_target(id);
             let request = format!(
                 "{method} {target} HTTP/1.1\r\nHost: {host}\r\nX-Canary-{id}: canary\r\nAuthorization: canary{id}\r\nUser-Agent: stranger\r\n\r\n"

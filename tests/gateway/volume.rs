@@ -163,7 +163,9 @@ async fn slow_readers_need_no_memory_and_slow_no_other_request() {
     }
     let beside = median(&gateway).await;
     let grown = gateway.memory().saturating_sub(before);
-    println!("cases: 20 slow readers of 1 GiB each: {grown} KiB more memory; a request takes {beside:?}, {alone:?} without");
+    println!(
+        "cases: 20 slow readers of 1 GiB each: {grown} KiB more memory; a request takes {beside:?}, {alone:?} without"
+    );
     assert!(grown < MORE_KIB, "{grown} KiB more");
     assert!(beside < alone * 3 + Duration::from_millis(10), "{beside:?} instead of {alone:?}");
 }

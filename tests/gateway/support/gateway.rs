@@ -189,7 +189,8 @@ impl Gateway {
     /// The names of its threads.
     pub(crate) fn threads(&self) -> Vec<String> {
         let tasks = Path::new("/proc").join(self.child.id().to_string()).join("task");
-        let names = std::fs::read_dir(tasks).unwrap().map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")));
+        let names =
+            std::fs::read_dir(tasks).unwrap().map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")));
         names.map(|name| name.unwrap_or_default().trim().to_owned()).collect()
     }
 

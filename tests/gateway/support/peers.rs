@@ -48,7 +48,8 @@ pub(crate) async fn output(command: Command) -> Output {
 pub(crate) async fn output_within(limit: Duration, mut command: Command) -> Output {
     let named = format!("{command:?}");
     let run = tokio::task::spawn_blocking(move || command.stdin(Stdio::null()).output().unwrap());
-    let output = tokio::time::timeout(limit, run).await.unwrap_or_else(|_| panic!("not within {limit:?}: {named}")).unwrap();
+    let output =
+        tokio::time::timeout(limit, run).await.unwrap_or_else(|_| panic!("not within {limit:?}: {named}")).unwrap();
     assert!(
         output.status.success(),
         "{named}: {}\n{}{}",
