@@ -41,7 +41,7 @@ async fn each_request_is_one_line_with_who_what_and_how() {
     let refused = lines.iter().find(|line| line["status"] == 401).unwrap();
     assert!(refused["reason"].as_str().unwrap().contains("missing"), "{refused}");
     assert!(
-        lines.iter().any(|line| line["status"] == 404 && line["route"].is_null() | (line["route"] == "none")),
+        lines.iter().any(|line| line["status"] == 404 && (line["route"].is_null() || line["route"] == "none")),
         "{lines:?}"
     );
     assert!(lines.iter().any(|line| line["protocol"].as_str().unwrap().contains('2')), "{lines:?}");

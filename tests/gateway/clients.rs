@@ -14,7 +14,7 @@ use crate::support::setup::Setup;
 use crate::support::sha256;
 
 /// For the life of a certificate.
-const HOUR: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_hours(1);
 
 fn standard() -> (Peer, Gateway) {
     let peer = Peer::express();
@@ -139,7 +139,7 @@ async fn r25_sslyze_finds_what_mozilla_recommends() {
         let mut command = peers::sslyze();
         command.args(["--mozilla_config", profile, "--certinfo_ca_file"]).arg(gateway.ca_file());
         command.arg(format!("localhost:{}", gateway.address.port()));
-        let text = String::from_utf8(peers::output_within(Duration::from_secs(120), command).await.stdout).unwrap();
+        let text = String::from_utf8(peers::output_within(Duration::from_mins(2), command).await.stdout).unwrap();
         assert!(text.contains("OK - Compliant"), "{profile}: {text}");
     }
     println!("cases: sslyze, intermediate and modern (R25): exit code 0");

@@ -62,7 +62,7 @@ fn check_accepts_a_right_file_quickly_and_prints_no_secret() {
     let output = run(&["check"], folder.path());
     let took = began.elapsed();
     assert!(output.status.success(), "{}", words(&output));
-    assert!(took < Duration::from_millis(1000), "{took:?}");
+    assert!(took < Duration::from_secs(1), "{took:?}");
     for arguments in [&["check", "--print"][..], &["check", "--json"], &["check", "--no-secrets"]] {
         let output = run(arguments, folder.path());
         assert!(output.status.success(), "{arguments:?}: {}", words(&output));

@@ -627,14 +627,12 @@ async fn pipelined_requests_are_answered_in_order() {
     let gateway = Gateway::start(&Setup::standard(&backend.address));
     let mut connection = gateway.connect().await;
     let many = 50;
-    let mut bytes = String::new();
+    let mut bytes = Vec::new();
     for number in 0..many {
-        bytes.push_str(&format!(
-            "POST /planner/public/{number} HTTP/1.1\r\nHost: gw.test\r\nContent-Length: {}\r\n\r\n{number}",
-            number.to_string().len()
-        ));
+        let target = format!("/planner/public/{number}");
+        bytes.extend(crate::support::raw::request("POST", &target, "", &number.to_string()));
     }
-    connection.send(bytes.as_bytes()).await;
+    connection.send(&bytes).await;
     for number in 0..many {
         let answer = connection.answer().await;
         assert_eq!(answer.json()["target"], format!("/planner/public/{number}"));

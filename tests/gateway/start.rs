@@ -59,7 +59,7 @@ fn a_missing_file_or_variable_is_named() {
     let authority = fails(&setup.clone().upstream("ca = \"nowhere.pem\"").toml(), folder.path());
     assert!(authority.contains("nowhere.pem"), "{authority}");
     std::fs::write(folder.path().join("empty.pem"), "no certificate").unwrap();
-    let empty = fails(&setup.clone().upstream("ca = \"empty.pem\"").toml(), folder.path());
+    let empty = fails(&setup.upstream("ca = \"empty.pem\"").toml(), folder.path());
     assert!(empty.contains("empty.pem"), "{empty}");
     let app = "client_id = \"x\"\nclient_secret = { env = \"NO_SUCH_VARIABLE\" }\nsigning_secret = { file = \"no-such-file\" }";
     let secrets = fails(&Setup::standard("http://127.0.0.1:9").only_app(app).toml(), folder.path());

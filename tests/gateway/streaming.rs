@@ -348,7 +348,7 @@ async fn a_client_that_has_said_everything_still_gets_its_answer() {
 
 #[tokio::test]
 async fn an_answer_before_the_end_of_the_body_arrives() {
-    let backend = Backend::scripted(|_| vec![Step::Send(ok("early").iter().copied().collect()), Step::ReadBody]);
+    let backend = Backend::scripted(|_| vec![Step::Send(ok("early")), Step::ReadBody]);
     let gateway = Gateway::start(&Setup::standard(&backend.address));
     let mut connection = gateway.connect().await;
     connection.send(b"POST /planner/public/x HTTP/1.1\r\nHost: gw.test\r\nContent-Length: 3000000\r\n\r\n").await;

@@ -1,5 +1,6 @@
 //! The listener's TLS: versions, names, keys, resumption; and plain HTTP where that is allowed.
 
+use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -88,7 +89,6 @@ async fn openssl(gateway: &Gateway, arguments: &[&str]) -> String {
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let run = tokio::task::spawn_blocking(move || {
         let mut child = command.spawn().unwrap();
-        use std::io::Write as _;
         let mut input = child.stdin.take().unwrap();
         input.write_all(b"GET /planner/public/x HTTP/1.1\r\nHost: gw.test\r\nConnection: close\r\n\r\n").ok();
         input.flush().ok();

@@ -230,7 +230,7 @@ async fn j4_the_algorithm_is_never_the_tokens() {
             "{",
             r#"{"alg":"HS256"}x"#,
             r#"{"alg":"HS256",}"#,
-            r#"{'alg':'HS256'}"#,
+            r"{'alg':'HS256'}",
             "\u{feff}{\"alg\":\"HS256\"}",
         ]
         .map(str::to_owned),

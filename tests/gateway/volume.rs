@@ -15,7 +15,7 @@ const MIB: usize = 1024 * 1024;
 /// KiB that the gateway may need beyond what it needed before, whatever passes through it.
 const MORE_KIB: u64 = 16 * 1024;
 /// Far more than it takes on a busy machine.
-const LIMIT: Duration = Duration::from_secs(180);
+const LIMIT: Duration = Duration::from_mins(3);
 
 /// Bytes of each body: a gigabyte each way over HTTP/1.1, a quarter of it over HTTP/2.
 const LARGE: usize = 1024 * MIB;

@@ -218,7 +218,6 @@ impl Drop for Gateway {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "the log of a gateway whose test failed")]
 fn eprint_tail(log: &str) {
     let lines: Vec<&str> = log.lines().collect();
     let lines: Vec<&str> =

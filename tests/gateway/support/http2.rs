@@ -53,6 +53,7 @@ impl H2 {
     }
 
     /// Opens a stream; the body is the caller's.
+    #[expect(clippy::fn_params_excessive_bools, reason = "as h2 has it")]
     pub(crate) async fn open(
         &mut self,
         request: Request<()>,
