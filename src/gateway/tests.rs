@@ -42,16 +42,18 @@ async fn backend() -> SocketAddr {
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            let service = service_fn(|request: Request<Incoming>| async move {
-                if request.uri().path() == "/slow" {
-                    tokio::time::sleep(SLOW).await;
-                }
-                Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"alive"))))
-            });
-            tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+            let connection = hyper::server::conn::http1::Builder::new();
+            tokio::spawn(connection.serve_connection(TokioIo::new(stream), service_fn(alive)));
         }
     });
     address
+}
+
+async fn alive(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    if request.uri().path() == "/slow" {
+        tokio::time::sleep(SLOW).await;
+    }
+    Ok(Response::new(Full::new(Bytes::from_static(b"alive"))))
 }
 
 impl Bench {

@@ -218,7 +218,6 @@ impl Drop for Gateway {
     }
 }
 
-/// The log of a gateway whose test failed.
 fn eprint_tail(log: &str) {
     let lines: Vec<&str> = log.lines().collect();
     let lines: Vec<&str> =

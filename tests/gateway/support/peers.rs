@@ -188,8 +188,7 @@ impl Peer {
         panic!("nginx does not start");
     }
 
-    /// None if somebody else has the port.
-    #[expect(clippy::unwrap_in_result, reason = "only a port that is taken is worth another try")]
+    #[expect(clippy::unwrap_in_result, reason = "none is a port that is taken; all else fails the test")]
     fn nginx_at(address: SocketAddr) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let config = std::fs::read_to_string(root().join("tests/peers/nginx/nginx.conf")).unwrap();
