@@ -10,6 +10,12 @@ pub(crate) const JSON_DEPTH: usize = 16;
 pub(crate) const SECRET_BYTES_MIN: usize = 32;
 /// Bytes of a body that is read whole and sent on with its head in one write.
 pub(crate) const COLLECTED_BODY: u64 = 64 * 1024;
+/// How long such a body may take: 64 KiB in this time is slower than any connection that is worth waiting for.
+pub(crate) const COLLECTED_BODY_TIME: Duration = Duration::from_secs(30);
+/// How long the other side of a WebSocket may go on after one side's end: time to say goodbye, not to stay.
+pub(crate) const TUNNEL_CLOSING: Duration = Duration::from_secs(5);
+/// Silence on a WebSocket after which the system asks whether the other side is still there.
+pub(crate) const TUNNEL_PROBED_AFTER: Duration = Duration::from_mins(1);
 /// Bytes of a webhook challenge that the gateway answers by itself.
 pub(crate) const CHALLENGE_BYTES: usize = 4 * 1024;
 /// Bytes of chunk extensions and of trailers in one message (RFC 9112, section 7.1.1: bound them).

@@ -144,6 +144,8 @@ fn values_out_of_range_or_of_another_form_are_refused() {
         refused(&with_line(index, &format!("{key} = 99999999999")), index + 1, "too much");
         refused(&with_line(index, &format!("{key} = 99999999999999999999")), index + 1, "too large");
     }
+    let (index, _, _) = *entries().iter().find(|entry| entry.1 == "headers" && !entry.2.starts_with('[')).unwrap();
+    refused(&with_line(index, "headers = 101"), index + 1, "too much");
     mutant("head = \"16KiB\"", "head = \"0B\"", "too little");
     mutant("head = \"16KiB\"", "head = \"1MiB\"", "too much");
     mutant("leeway = \"5s\"", "leeway = \"1h\"", "too much");

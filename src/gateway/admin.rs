@@ -24,7 +24,7 @@ use crate::telemetry::metrics::Metrics;
 /// Connections at once. A scraper and two health checks need three.
 const CONNECTIONS: usize = 64;
 /// How long a request's head may take.
-const HEAD_WITHIN: Duration = Duration::from_secs(5);
+const HEAD_WITHIN: Duration = Duration::from_secs(2);
 /// How long a connection may last: the head, the scrape and sending it.
 const CONNECTION_WITHIN: Duration = Duration::from_secs(30);
 /// Bytes of a request's head.

@@ -23,6 +23,7 @@ use crate::pipeline::peer::{ConnInfo, Protocol, Secure};
 use crate::telemetry::counters::Gauge;
 use crate::telemetry::metrics::{self, Handshake, TlsVersion};
 use crate::tls::certificates::Certificates;
+use crate::upstream::stream;
 
 /// What is done with each connection of a listener.
 #[derive(Clone, Debug)]
@@ -58,6 +59,9 @@ pub(crate) trait Carrier {
 
     /// Has the next flush say that nothing more will follow, if the carrier has a word for it.
     fn bid_farewell(&mut self);
+
+    /// Has the system ask now and then whether a silent client is still there.
+    fn probe_when_silent(&self);
 }
 
 impl Carrier for Metered {
@@ -70,6 +74,10 @@ impl Carrier for Metered {
     }
 
     fn bid_farewell(&mut self) {}
+
+    fn probe_when_silent(&self) {
+        stream::probe_when_silent(self);
+    }
 }
 
 impl Carrier for TlsStream<Metered> {
@@ -83,6 +91,10 @@ impl Carrier for TlsStream<Metered> {
 
     fn bid_farewell(&mut self) {
         self.get_mut().1.send_close_notify();
+    }
+
+    fn probe_when_silent(&self) {
+        stream::probe_when_silent(self.get_ref().0);
     }
 }
 
@@ -154,6 +166,8 @@ async fn shake_hands(
     let _counted = Counted::under(worker, metrics::Protocol::Handshake);
     let deadline = worker.deadlines.after(worker.installed().snapshot.limits.handshake_timeout);
     let mut shaking = pin!(async {
+        // A client that says nothing must not take a turn from those that do.
+        stream.readable().await?;
         let _turn = tls.handshakes.acquire().await;
         tls.acceptor.accept_with(stream, |session| session.set_buffer_limit(Some(limits::CONNECTION_BUFFER))).await
     });

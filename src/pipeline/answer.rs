@@ -2,7 +2,7 @@
 //! cross-origin rules. Returns what goes to the client.
 
 use http::header::{CONNECTION, TRAILER, UPGRADE};
-use http::{HeaderMap, HeaderValue, Response};
+use http::{HeaderMap, HeaderValue, Response, Version};
 
 use crate::headers::{announced, strip_response};
 use crate::pipeline::Work;
@@ -20,12 +20,15 @@ pub(crate) async fn answer(work: &Work<'_>, answer: Answer) -> Response<Content>
                 answer.headers_mut().insert(TRAILER, names);
             }
             answer.extensions_mut().clear();
+            // What the backend speaks is between it and the gateway.
+            *answer.version_mut() = Version::HTTP_11;
             let (parts, body) = answer.into_parts();
             Response::from_parts(parts, Content::gathered(body, work.installed).await)
         }
         Answer::Switched(mut answer, tunnel) => {
             strip_response(answer.headers_mut(), &work.snapshot().removal);
             switched(answer.headers_mut());
+            *answer.version_mut() = Version::HTTP_11;
             work.connection.tunnel.replace(Some(tunnel));
             answer.map(|()| Content::none())
         }

@@ -6,7 +6,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
@@ -28,6 +28,8 @@ pub(crate) struct Intake {
     pub(crate) limit: u64,
     /// The longest pause between two pieces.
     pub(crate) patience: Duration,
+    /// The longest that a body may take which is read whole before anything is sent on.
+    pub(crate) whole_within: Duration,
     /// The core's deadlines.
     pub(crate) deadlines: Deadlines,
     /// The snapshot, which knows what trailers must not say.
@@ -83,17 +85,19 @@ pub(crate) async fn take_in(
     }
 }
 
-/// Reads a body whole, within the route's limit.
+/// Reads a body whole, within the route's limit and its time: one piece a while would hold a request for hours.
 pub(crate) async fn collect(incoming: &mut Incoming, intake: &Intake) -> Result<Bytes, Refusal> {
     let size = incoming.size_hint().exact().and_then(|size| usize::try_from(size).ok());
-    let mut deadline: Option<Deadline> = None;
+    let mut deadline: Option<(Deadline, Instant)> = None;
     let mut pieces: Option<BytesMut> = None;
     let mut first = Bytes::new();
     loop {
         let frame = poll_fn(|cx| match Pin::new(&mut *incoming).poll_frame(cx) {
             Poll::Ready(frame) => Poll::Ready(Ok(frame)),
             Poll::Pending => {
-                let waits = deadline.get_or_insert_with(|| intake.deadlines.after(intake.patience));
+                let (waits, _since) = deadline.get_or_insert_with(|| {
+                    (intake.deadlines.after(intake.patience.min(intake.whole_within)), Instant::now())
+                });
                 waits.poll(cx).map(|()| Err(Refusal::BodyTooSlow))
             }
         });
@@ -103,8 +107,8 @@ pub(crate) async fn collect(incoming: &mut Incoming, intake: &Intake) -> Result<
         let Ok(more) = frame.map_err(|_hyper| Refusal::BodyBroken)?.into_data() else {
             continue;
         };
-        if let Some(deadline) = &deadline {
-            deadline.reset(intake.patience);
+        if let Some((deadline, since)) = &deadline {
+            deadline.reset(intake.patience.min(intake.whole_within.saturating_sub(since.elapsed())));
         }
         let so_far = first.len() + pieces.as_ref().map_or(0, BytesMut::len);
         if (so_far + more.len()) as u64 > intake.limit {

@@ -27,6 +27,7 @@ pub(crate) async fn answer(work: &Work<'_>, routed: &mut Routed<'_>) -> Option<R
     let intake = Intake {
         limit: limits::CHALLENGE_BYTES as u64,
         patience: work.snapshot().limits.body_idle_timeout,
+        whole_within: work.snapshot().limits.head_timeout,
         deadlines: work.worker.deadlines.clone(),
         installed: Rc::clone(work.installed),
     };

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use http::header::{CONNECTION, HOST, TRAILER, UPGRADE};
 use http::uri::PathAndQuery;
-use http::{Extensions, HeaderValue, Request, Response, StatusCode, Uri, Version};
+use http::{Extensions, HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 
 use crate::headers::{Sender, X_REQUEST_ID, announced, strip_request};
@@ -19,6 +19,7 @@ use crate::pipeline::body::{Intake, Trouble, take_in};
 use crate::pipeline::inject::{HeaderChanges, apply};
 use crate::pipeline::lifetimes::Tunnel;
 use crate::pipeline::peer::{Client, Trust};
+use crate::pipeline::referer::keep_tokens_out;
 use crate::pipeline::refusal::{Malformed, Refusal, UpstreamFault};
 use crate::pipeline::verify::query_without;
 use crate::upstream::answer_body::AnswerBody;
@@ -88,6 +89,7 @@ async fn outgoing(
     let intake = Intake {
         limit: route.max_body,
         patience: work.snapshot().limits.body_idle_timeout,
+        whole_within: route.timeout.min(limits::COLLECTED_BODY_TIME),
         deadlines: work.worker.deadlines.clone(),
         installed: Rc::clone(work.installed),
     };
@@ -101,6 +103,7 @@ async fn outgoing(
     let forwarded = work.connection.introduce(sending.client, &host);
     let removed = strip_request(&mut parts.headers, &work.snapshot().removal, sending.client.trust.into());
     work.worker.counters().odd_names_omitted(removed.odd as u64);
+    keep_tokens_out(&mut parts.headers);
     apply(changes, route, &mut parts.headers);
     forwarded.set(&mut parts.headers);
     parts.headers.insert(X_REQUEST_ID, work.seen.request_id.clone());
@@ -159,7 +162,7 @@ async fn exchange(
     Err(UpstreamFault::Closed)
 }
 
-/// Takes the head: a 101 only if a WebSocket was asked for.
+/// Takes the head: a 101 only if a WebSocket was asked for, and is what the backend switches to.
 async fn accept(
     work: &Work<'_>,
     pool: &Rc<Pool>,
@@ -167,18 +170,25 @@ async fn accept(
     handshake: Handshake,
 ) -> Result<Answer, Refusal> {
     if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-        if handshake == Handshake::None {
+        if handshake == Handshake::None || !is_for_websocket(answer.headers()) {
             return Err(Refusal::Upstream(UpstreamFault::Broken));
         }
         let (parts, _empty) = answer.into_parts();
-        let (stream, early) = link.into_stream().await;
-        return Ok(Answer::Switched(Response::from_parts(parts, ()), Tunnel { stream, early }));
+        let (stream, early, slot) = link.into_stream().await;
+        return Ok(Answer::Switched(Response::from_parts(parts, ()), Tunnel { stream, early, slot }));
     }
     let patience = work.snapshot().limits.body_idle_timeout;
     let mut answer =
         answer.map(|incoming| AnswerBody::new(incoming, link, Rc::clone(pool), &work.worker.deadlines, patience));
     answer.body_mut().settle();
     Ok(Answer::Ordinary(answer))
+}
+
+/// Whether a 101 switches to the one protocol that was asked for (RFC 6455, section 4.1).
+fn is_for_websocket(fields: &HeaderMap) -> bool {
+    let mut protocols = fields.get_all(UPGRADE).iter();
+    let is_websocket = protocols.next().is_some_and(|name| name.as_bytes().eq_ignore_ascii_case(b"websocket"));
+    is_websocket && protocols.next().is_none()
 }
 
 impl From<Trust> for Sender {

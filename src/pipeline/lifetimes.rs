@@ -16,7 +16,7 @@ use crate::pipeline::refusal::Refusal;
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::Lines;
 use crate::telemetry::metrics::{Metrics, ProcessCounters};
-use crate::upstream::pool::Pool;
+use crate::upstream::pool::{Pool, Slot};
 use crate::upstream::stream::Stream;
 
 /// What all cores share. Read by requests, written by the control plane.
@@ -78,6 +78,8 @@ pub(crate) struct Tunnel {
     pub(crate) stream: Stream,
     /// What the backend sent right behind its 101.
     pub(crate) early: Bytes,
+    /// Counts the connection for as long as the tunnel lasts.
+    pub(crate) slot: Slot,
 }
 
 impl Worker {

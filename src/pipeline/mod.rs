@@ -12,6 +12,7 @@ pub(crate) mod inject;
 pub(crate) mod lifetimes;
 pub(crate) mod observe;
 pub(crate) mod peer;
+pub(crate) mod referer;
 pub(crate) mod refusal;
 pub(crate) mod reply;
 pub(crate) mod route;

@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
 use http::{HeaderMap, HeaderValue};
 use rustls::pki_types::ServerName;
@@ -21,7 +20,7 @@ use crate::tls::CertificatePaths;
 use crate::tls::certificates::Certificates;
 use crate::tls::files::TlsFault;
 use crate::tls::roots::client_config;
-use crate::upstream::{Target, Upstream};
+use crate::upstream::{Places, Target, Upstream};
 
 /// Why a configuration without mistakes does not become a snapshot.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +39,7 @@ pub(crate) enum BuildFault {
 }
 
 /// Counts of open connections by upstream's name: they outlive a snapshot.
-pub(crate) type OpenCounts = HashMap<String, Arc<AtomicUsize>>;
+pub(crate) type OpenCounts = HashMap<String, Arc<Places>>;
 
 /// What outlives a snapshot and is looked up by name while one is built.
 #[derive(Debug)]
@@ -102,14 +101,14 @@ fn upstream(one: &resolved::Upstream, lasting: &mut Lasting<'_>) -> Result<Upstr
         HostHeader::Client => None,
         HostHeader::Upstream => authority(&one.server),
     };
-    let open = lasting.open.entry(one.name.clone()).or_default();
+    let places = lasting.open.entry(one.name.clone()).or_default();
     Ok(Upstream {
         name: one.name.clone(),
         target: target(one)?,
         connect_timeout: one.connect_timeout,
         idle_timeout: one.idle_timeout,
         max_connections: one.max_connections,
-        open: Arc::clone(open),
+        places: Arc::clone(places),
         own_host,
         resign: one.signing_secret.as_ref().map(jwt::Key::new),
         health: lasting.metrics.server(&one.name, &shown(&one.server)),

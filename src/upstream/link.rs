@@ -102,31 +102,25 @@ impl Link {
         }
     }
 
-    /// An answer whose end two readers could see in two places is no answer (RFC 9112, section 6.3).
     fn judge(&mut self, answer: Response<Incoming>) -> Result<Response<Incoming>, ExchangeFault> {
-        let fields = answer.headers();
-        let lengths = fields.get_all(CONTENT_LENGTH).iter().count();
-        let encodings = fields.get_all(TRANSFER_ENCODING);
-        let encoded = encodings.iter().count();
-        let chunked = encodings.iter().all(|value| value.as_bytes().eq_ignore_ascii_case(b"chunked"));
-        if lengths > 1 || encoded > 1 || (encoded == 1 && (lengths == 1 || !chunked)) {
+        if !is_unambiguous(answer.headers()) {
             return Err(ExchangeFault::Broken);
         }
-        if let Some(promised) = keep_alive(fields) {
+        if let Some(promised) = keep_alive(answer.headers()) {
             self.idle_limit = self.idle_limit.min(promised);
         }
         Ok(answer)
     }
 
-    /// After a 101: the bare stream, and what the backend has sent on it already.
-    pub(crate) async fn into_stream(mut self) -> (Stream, Bytes) {
+    /// After a 101: the bare stream, what the backend has sent on it already, and its place among the connections.
+    pub(crate) async fn into_stream(mut self) -> (Stream, Bytes, Slot) {
         poll_fn(|cx| {
             self.drive(cx);
             if self.ended { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
         let parts = self.connection.into_parts();
-        (parts.io.into_inner(), parts.read_buf)
+        (parts.io.into_inner(), parts.read_buf, self.slot)
     }
 
     /// Lets it see once what has happened, for nobody who waits: an idle connection wakes no task.
@@ -141,6 +135,24 @@ impl Link {
     }
 }
 
+/// Whether any two readers see the end of an answer with these fields in the same place (RFC 9112, section 6.3): one
+/// length, or one `chunked`, or neither.
+fn is_unambiguous(fields: &HeaderMap) -> bool {
+    let mut lengths = fields.get_all(CONTENT_LENGTH).iter();
+    let mut encodings = fields.get_all(TRANSFER_ENCODING).iter();
+    match (lengths.next(), encodings.next()) {
+        (None, None) => true,
+        (Some(length), None) => is_length(length.as_bytes()) && lengths.next().is_none(),
+        (None, Some(encoding)) => encoding.as_bytes().eq_ignore_ascii_case(b"chunked") && encodings.next().is_none(),
+        (Some(_), Some(_)) => false,
+    }
+}
+
+/// Digits only: no sign, no space, no list (RFC 9110, section 8.6).
+fn is_length(value: &[u8]) -> bool {
+    value.iter().all(u8::is_ascii_digit) && str::from_utf8(value).is_ok_and(|digits| digits.parse::<u64>().is_ok())
+}
+
 /// What a server's `Keep-Alive: timeout=5` leaves: a second less, since the request has to get there in time.
 fn keep_alive(fields: &HeaderMap) -> Option<Duration> {
     let value = fields.get(KEEP_ALIVE)?.to_str().ok()?;
@@ -152,6 +164,24 @@ fn keep_alive(fields: &HeaderMap) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_has_one_length_or_one_encoding() {
+        let fields = |pairs: &[(HeaderName, &str)]| {
+            pairs.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect::<HeaderMap>()
+        };
+        for clear in [&[][..], &[(CONTENT_LENGTH, "0")], &[(CONTENT_LENGTH, "5")], &[(TRANSFER_ENCODING, "Chunked")]] {
+            assert!(is_unambiguous(&fields(clear)), "{clear:?}");
+        }
+        for length in ["", "+5", "-5", "5, 5", "5 5", "0x5", "5.0", "18446744073709551616"] {
+            assert!(!is_unambiguous(&fields(&[(CONTENT_LENGTH, length)])), "{length:?}");
+        }
+        let mut twice = fields(&[(CONTENT_LENGTH, "5")]);
+        twice.append(CONTENT_LENGTH, "5".parse().unwrap());
+        assert!(!is_unambiguous(&twice));
+        assert!(!is_unambiguous(&fields(&[(TRANSFER_ENCODING, "gzip, chunked")])));
+        assert!(!is_unambiguous(&fields(&[(CONTENT_LENGTH, "5"), (TRANSFER_ENCODING, "chunked")])));
+    }
 
     #[test]
     fn a_servers_keep_alive_leaves_a_second_of_margin() {

@@ -33,8 +33,8 @@ pub(crate) struct Upstream {
     pub(crate) idle_timeout: Duration,
     /// Open connections of the process, over all cores.
     pub(crate) max_connections: usize,
-    /// How many are open now, over all cores. Touched when one opens or closes, not by a request on a kept one.
-    pub(crate) open: Arc<AtomicUsize>,
+    /// How many of them are taken.
+    pub(crate) places: Arc<Places>,
     /// The Host to send instead of the client's.
     pub(crate) own_host: Option<HeaderValue>,
     /// Signs what `authorization = "resign"` puts into `Authorization`.
@@ -43,6 +43,16 @@ pub(crate) struct Upstream {
     pub(crate) health: Arc<Health>,
     /// Its counters, one set a core.
     pub(crate) counters: Arc<PerWorker<UpstreamCounters>>,
+}
+
+/// The connections of the process to one upstream, over all cores and snapshots. Touched when one opens or closes, or is
+/// waited for; not by a request on a kept one.
+#[derive(Debug, Default)]
+pub(crate) struct Places {
+    /// Open now.
+    pub(crate) open: AtomicUsize,
+    /// Requests that wait for one to become free.
+    pub(crate) waiting: AtomicUsize,
 }
 
 /// Where a backend is.

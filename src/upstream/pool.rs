@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use tokio::sync::Notify;
 
 use crate::deadline::Deadlines;
+use crate::limits;
 use crate::telemetry::metrics::UpstreamCounters;
 use crate::upstream::Upstream;
 use crate::upstream::connect::{ConnectFault, connect};
@@ -120,7 +121,11 @@ impl Pool {
         let _waiting = Waiting::new(self);
         let patience = self.deadlines.after(self.upstream.connect_timeout);
         loop {
-            patience.bound(pin!(self.freed.notified())).await.ok_or(CheckoutFault::Exhausted)?;
+            // What another core frees tells nobody here: look again once a tick.
+            let tick = self.deadlines.after(limits::TICK);
+            let mut freed = pin!(self.freed.notified());
+            let mut look = pin!(tick.bound(freed.as_mut()));
+            patience.bound(look.as_mut()).await.ok_or(CheckoutFault::Exhausted)?;
             if let Some(link) = self.kept() {
                 return Ok(Lent { link, age: Age::Kept });
             }
@@ -143,7 +148,7 @@ impl Pool {
 
     /// Takes a connection back, if it can serve another request; closes it otherwise.
     pub(crate) fn put_back(&self, link: Box<Link>) {
-        if !link.is_ready() || link.idle_limit.is_zero() {
+        if !link.is_ready() || link.idle_limit.is_zero() || (self.waiting.get() == 0 && self.wanted_elsewhere() > 0) {
             return;
         }
         let since = self.deadlines.now_millis();
@@ -152,15 +157,24 @@ impl Pool {
         self.wake_one();
     }
 
-    /// Closes what has been idle for too long. Called once a tick.
+    /// Closes what has been idle for too long, and what another core has a request for. Called once a tick.
     pub(crate) fn sweep(&self) {
         let now = self.deadlines.now_millis();
         let mut idle = self.idle.borrow_mut();
         // The oldest stand first.
-        let past = idle.iter().take_while(|idle| idle.past(now)).count();
+        let past = idle.iter().take_while(|idle| idle.past(now)).count().max(self.wanted_elsewhere().min(idle.len()));
         let closed: Vec<Idle> = idle.drain(..past).collect();
         drop(idle);
         drop(closed);
+    }
+
+    /// How many requests on other cores wait because this and the other cores have all `max_connections`.
+    fn wanted_elsewhere(&self) -> usize {
+        let places = &self.upstream.places;
+        if places.open.load(Ordering::Relaxed) < self.upstream.max_connections {
+            return 0;
+        }
+        places.waiting.load(Ordering::Relaxed).saturating_sub(self.waiting.get())
     }
 
     fn wake_one(&self) {
@@ -181,6 +195,7 @@ struct Waiting<'a>(&'a Pool);
 impl<'a> Waiting<'a> {
     fn new(pool: &'a Pool) -> Self {
         pool.waiting.set(pool.waiting.get() + 1);
+        pool.upstream.places.waiting.fetch_add(1, Ordering::Relaxed);
         Self(pool)
     }
 }
@@ -188,13 +203,14 @@ impl<'a> Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.waiting.set(self.0.waiting.get() - 1);
+        self.0.upstream.places.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl Slot {
     /// One more connection, if the limit of the process allows it.
     pub(crate) fn take(pool: &Rc<Pool>) -> Option<Self> {
-        let (open, most) = (&pool.upstream.open, pool.upstream.max_connections);
+        let (open, most) = (&pool.upstream.places.open, pool.upstream.max_connections);
         open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < most).then_some(n + 1)).ok()?;
         pool.counters().active.raise();
         Some(Self { pool: Rc::clone(pool), is_idle: Cell::new(false) })
@@ -219,7 +235,7 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.pool.upstream.open.fetch_sub(1, Ordering::Relaxed);
+        self.pool.upstream.places.open.fetch_sub(1, Ordering::Relaxed);
         self.busy();
         self.pool.counters().active.lower();
         self.pool.wake_one();

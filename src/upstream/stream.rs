@@ -6,9 +6,12 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::client::TlsStream;
+
+use crate::limits;
 
 /// TCP, TLS over TCP, or a Unix socket; and how much came in over it.
 #[derive(Debug)]
@@ -29,6 +32,25 @@ impl Stream {
     /// noticed by them.
     pub(crate) fn received(&self) -> Rc<Cell<u64>> {
         Rc::clone(&self.received)
+    }
+
+    /// Has the system ask now and then whether a silent backend is still there. A Unix socket tells by itself.
+    pub(crate) fn probe_when_silent(&self) {
+        match &self.carrier {
+            Carrier::Tcp(stream) => probe_when_silent(stream),
+            Carrier::Tls(stream) => probe_when_silent(stream.get_ref().0),
+            Carrier::Unix(_) => {}
+        }
+    }
+}
+
+/// Turns keep-alive probes on (RFC 9293, section 3.8.4): for streams that may be silent for long, with no deadline.
+pub(crate) fn probe_when_silent(stream: &TcpStream) {
+    let probes =
+        TcpKeepalive::new().with_time(limits::TUNNEL_PROBED_AFTER).with_interval(limits::TUNNEL_PROBED_AFTER / 4);
+    // Without probes it works as well, only longer than it need.
+    if let Err(fault) = SockRef::from(stream).set_tcp_keepalive(&probes) {
+        tracing::debug!(%fault, "no keep-alive probes");
     }
 }
 

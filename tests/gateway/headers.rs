@@ -658,3 +658,15 @@ async fn h7_no_method_agent_or_header_is_a_way_around_the_token() {
     assert_eq!(backend.count(), 0);
     println!("cases: {cases} (H7)");
 }
+
+#[tokio::test]
+async fn a_referer_does_not_carry_a_token_to_the_backend() {
+    let backend = Backend::echo();
+    let gateway = Gateway::start(&Setup::standard(&backend.address));
+    for (query, left) in [("?sessionToken=eyJh.eyJi.c", ""), ("?a=1", "?a=1")] {
+        let line = format!("Referer: https://gw.test/planner/view/i.html{query}\r\n");
+        gateway.request("GET", "/planner/public/x", &line, "").await;
+        let expected = format!("https://gw.test/planner/view/i.html{left}");
+        assert_eq!(backend.last().all("referer"), [expected.as_str()]);
+    }
+}

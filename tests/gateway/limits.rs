@@ -260,3 +260,18 @@ async fn the_timeout_ends_at_the_head_of_the_answer() {
     let gateway = Gateway::start(&Setup::bare(&backend.address).kind_route("public", "timeout = \"500ms\""));
     assert_eq!(gateway.request("GET", "/planner/public/x", "", "").await.text(), "xxxx");
 }
+
+/// Each piece comes in time, and the body does not.
+#[tokio::test]
+async fn a_small_body_that_trickles_in_is_408() {
+    let backend = Backend::echo();
+    let gateway = Gateway::start(&Setup::bare(&backend.address).kind_route("public", "timeout = \"1s\""));
+    let mut connection = gateway.connect().await;
+    connection.send(b"POST /planner/public/x HTTP/1.1\r\nHost: gw.test\r\nContent-Length: 1000\r\n\r\n").await;
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(3) && connection.try_send(b"x").await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    assert_eq!(connection.answer().await.status, 408);
+    assert_eq!(backend.count(), 0);
+}

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::support::backend::{Backend, Step, ok};
 use crate::support::gateway::Gateway;
 use crate::support::http2::{self, H2};
+use crate::support::raw;
 use crate::support::setup::Setup;
 use crate::support::within;
 
@@ -86,7 +87,7 @@ async fn max_connections_bounds_what_a_backend_sees() {
     let mut waiting = Vec::new();
     for _ in 0..2 {
         let mut connection = gateway.connect().await;
-        connection.send(&crate::support::raw::request("GET", "/planner/public/x", "", "")).await;
+        connection.send(&raw::request("GET", "/planner/public/x", "", "")).await;
         waiting.push(connection);
     }
     backend.when_seen(2).await;
@@ -171,4 +172,23 @@ async fn a_backend_over_tls_is_reached_only_with_the_right_name_and_authority() 
         assert_eq!(answer.status, status, "{names:?} {keys}: {}", answer.text());
         assert_eq!(backend.count(), usize::from(status == 200));
     }
+}
+
+/// The load is even over workers: the second client is another worker's, whose pool has no connection.
+#[tokio::test]
+async fn a_worker_gives_up_an_idle_connection_that_another_one_needs() {
+    let backend = Backend::echo();
+    let setup = Setup::standard(&backend.address)
+        .server("workers = 2")
+        .upstream("max_connections = 1\nconnect_timeout = \"2s\"");
+    let gateway = Gateway::start(&setup);
+    let request = raw::request("GET", "/planner/public/x", "", "");
+    let (mut one, mut other) = (gateway.connect().await, gateway.connect().await);
+    for round in 0..3 {
+        for client in [&mut one, &mut other] {
+            client.send(&request).await;
+            assert_eq!(client.answer().await.status, 200, "round {round}");
+        }
+    }
+    assert!(backend.connections() > 1, "both clients are one worker's");
 }

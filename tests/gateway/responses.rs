@@ -261,3 +261,21 @@ async fn connection_close_of_either_side_ends_that_side_only() {
     assert_eq!(old.status, 200, "HTTP/1.0 is served");
     assert!(backend.seen().iter().all(|seen| !seen.all("connection").iter().any(|value| value.contains("close"))));
 }
+
+#[tokio::test]
+async fn a_length_that_is_no_plain_number_is_502() {
+    for length in ["+2", "2, 2", "0x2", "-2", "99999999999999999999"] {
+        let backend = Backend::answering(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\nok"));
+        let gateway = Gateway::start(&Setup::standard(&backend.address));
+        assert_eq!(gateway.request("GET", "/planner/public/x", "", "").await.status, 502, "{length}");
+    }
+}
+
+#[tokio::test]
+async fn a_backends_older_version_is_not_the_clients() {
+    let backend = Backend::answering("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    let gateway = Gateway::start(&Setup::standard(&backend.address));
+    let mut connection = gateway.connect().await;
+    connection.send(&raw::request("GET", "/planner/public/x", "", "")).await;
+    assert_eq!(connection.exactly(13).await, b"HTTP/1.1 200 ");
+}

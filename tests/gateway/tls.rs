@@ -332,3 +332,19 @@ async fn plain_http_is_served_on_loopback_and_elsewhere_only_with_trusted_proxie
     }
     within(SOON, "still there", || Some(())).await;
 }
+
+/// More of them than handshakes are carried on at once: a handshake takes its turn when its first byte has come.
+#[tokio::test]
+async fn silent_connections_do_not_delay_a_handshake() {
+    let (_backend, gateway) = standard();
+    let mut silent = Vec::new();
+    for _ in 0..300 {
+        silent.push(TcpStream::connect(gateway.address).await.unwrap());
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let config = gateway.authority.client_versions(&[&rustls::version::TLS13]);
+    // Well before the silent ones' own time is over.
+    let shaken = tokio::time::timeout(Duration::from_secs(4), handshake(&gateway, "gw.test", config)).await;
+    shaken.expect("the handshake waits for the silent ones").unwrap();
+    drop(silent);
+}

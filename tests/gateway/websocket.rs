@@ -1,5 +1,7 @@
 //! WebSocket over HTTP/1.1: after the token was verified, and only when the backend says 101.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::support::backend::{Backend, Step};
@@ -146,4 +148,44 @@ async fn a_route_with_cors_opens_for_listed_origins_only() {
         assert_eq!(connection.head().await.status, status, "{origin}");
     }
     assert_eq!(backend.count(), 1);
+}
+
+#[tokio::test]
+async fn a_tunnel_counts_among_max_connections_until_it_ends() {
+    let backend = Backend::scripted(|seen| match seen.target.as_str() {
+        "/planner/public/ws" => vec![Step::Send(ACCEPTED.to_vec()), Step::Tunnel],
+        _ => vec![Step::ReadBody, Step::Echo],
+    });
+    let setup = Setup::standard(&backend.address).upstream("max_connections = 1\nconnect_timeout = \"300ms\"");
+    let gateway = Gateway::start(&setup);
+    let mut connection = gateway.connect().await;
+    connection.send(format!("GET /planner/public/ws HTTP/1.1\r\nHost: gw.test\r\n{HANDSHAKE}\r\n").as_bytes()).await;
+    assert_eq!(connection.head().await.status, 101);
+    assert_eq!(gateway.request("GET", "/planner/public/x", "", "").await.status, 503);
+    drop(connection);
+    within(SOON, "the tunnel ends", || (backend.open() == 0).then_some(())).await;
+    assert_eq!(gateway.request("GET", "/planner/public/x", "", "").await.status, 200);
+}
+
+/// Neither side may keep the other's half for ever.
+#[tokio::test]
+async fn a_tunnel_ends_soon_after_the_end_of_either_side() {
+    let backend = Backend::scripted(|_| vec![Step::Send(ACCEPTED.to_vec()), Step::Pressure]);
+    let gateway = Gateway::start(&Setup::standard(&backend.address));
+    let mut connection = gateway.connect().await;
+    connection.send(format!("GET /planner/public/ws HTTP/1.1\r\nHost: gw.test\r\n{HANDSHAKE}\r\n").as_bytes()).await;
+    assert_eq!(connection.head().await.status, 101);
+    connection.finish_sending().await;
+    assert!(connection.ends_within(Duration::from_secs(10)).await);
+}
+
+#[tokio::test]
+async fn a_101_to_another_protocol_is_502() {
+    for upgrade in ["", "Upgrade: h2c\r\n", "Upgrade: websocket, h2c\r\n", "Upgrade: websocket\r\nUpgrade: h2c\r\n"] {
+        let accepted = format!("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n{upgrade}\r\n");
+        let backend = Backend::scripted(move |_| vec![Step::Send(accepted.clone().into_bytes()), Step::Tunnel]);
+        let gateway = Gateway::start(&Setup::standard(&backend.address));
+        let answer = gateway.request("GET", "/planner/public/ws", HANDSHAKE, "").await;
+        assert_eq!(answer.status, 502, "{upgrade:?}");
+    }
 }
