@@ -30,8 +30,8 @@ pub(crate) const RESIGNED_LIFETIME: Duration = Duration::from_mins(5);
 pub(crate) const TICK: Duration = Duration::from_millis(100);
 /// Idle time after which a connection gives its HTTP buffers back.
 pub(crate) const PARK_AFTER: Duration = Duration::from_secs(1);
-/// Handshakes that one worker carries on at once.
-pub(crate) const HANDSHAKES: usize = 256;
+/// Handshakes that the process carries on at once. Many: a client that sends its hello byte by byte holds one for its whole time.
+pub(crate) const HANDSHAKES: usize = 2048;
 /// Connections accepted and not yet taken by their worker.
 pub(crate) const ACCEPT_QUEUE: usize = 1024;
 /// Bytes that a backend may send before the head of its answer is complete: interim (1xx) answers and the head itself.

@@ -76,7 +76,7 @@ impl Carrier for Metered {
     fn bid_farewell(&mut self) {}
 
     fn probe_when_silent(&self) {
-        stream::probe_when_silent(self);
+        stream::probe_when_silent(self.socket());
     }
 }
 
@@ -94,7 +94,7 @@ impl Carrier for TlsStream<Metered> {
     }
 
     fn probe_when_silent(&self) {
-        stream::probe_when_silent(self.get_ref().0);
+        stream::probe_when_silent(self.get_ref().0.socket());
     }
 }
 
@@ -167,7 +167,7 @@ async fn shake_hands(
     let deadline = worker.deadlines.after(worker.installed().snapshot.limits.handshake_timeout);
     let mut shaking = pin!(async {
         // A client that says nothing must not take a turn from those that do.
-        stream.readable().await?;
+        stream.socket().readable().await?;
         let _turn = tls.handshakes.acquire().await;
         tls.acceptor.accept_with(stream, |session| session.set_buffer_limit(Some(limits::CONNECTION_BUFFER))).await
     });

@@ -398,7 +398,8 @@ async fn h3_trailers_over_http2(gateway: &Gateway, backend: &Backend) {
     let token = kind("view").token();
     let fields =
         [("te", "trailers"), ("trailer", "x-own, x-monday-user-id, x-tenant"), ("authorization", token.as_str())];
-    let (answer, mut sending) = client.open(http2::request("POST", "/planner/view/x", &fields), Body::Follows).await.unwrap();
+    let (answer, mut sending) =
+        client.open(http2::request("POST", "/planner/view/x", &fields), Body::Follows).await.unwrap();
     sending.send_data("abc".into(), false).unwrap();
     let mut trailers = http::HeaderMap::new();
     for name in ["x-own", "x-monday-user-id", "x_monday_user_id", "x-tenant", "x-forwarded-for", "authorization"] {
