@@ -179,7 +179,12 @@ impl Connection {
         let mut introduction = self.introduction.borrow_mut();
         match &*introduction {
             Some((known, values)) if known == host => values.clone(),
-            _ => introduction.insert((host.clone(), client.forwarded_values(host))).1.clone(),
+            _ => {
+                // A copy: the field itself is a part of the buffer that the request came in.
+                let own = HeaderValue::from_bytes(host.as_bytes()).unwrap_or_else(|_impossible| host.clone());
+                let values = client.forwarded_values(&own);
+                introduction.insert((own, values)).1.clone()
+            }
         }
     }
 
