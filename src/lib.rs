@@ -10,10 +10,16 @@ mod gateway;
 
 mod pipeline;
 
+mod authorize;
+
+mod grants;
+
 mod config;
 mod snapshot;
 
+mod oauth;
 mod upstream;
+mod vault;
 
 mod monday;
 mod tls;
@@ -21,6 +27,7 @@ mod tls;
 mod headers;
 mod jwt;
 mod pages;
+mod seal;
 
 mod clock;
 mod deadline;

@@ -1,6 +1,8 @@
 //! gateway.toml as the gateway uses it: every value typed, defaults filled in, secrets read, references resolved to indices.
 //! Made by `load` only, and only from a file without mistakes. Knows nothing of text, spans or environment variables.
 
+pub(crate) mod grants;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
