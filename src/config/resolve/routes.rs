@@ -85,6 +85,9 @@ impl Reading<'_> {
             },
             inject_claims: route.inject.given()?.is.claims.given()?.is,
             inject_headers: inject_headers?,
+            grants: Vec::new(),
+            require: Vec::new(),
+            issuer: None,
         })
     }
 
