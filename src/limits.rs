@@ -44,3 +44,15 @@ pub(crate) const LOG_BUFFER: usize = 64 * 1024;
 pub(crate) const LOG_QUEUE: usize = 64;
 /// Bytes that a client may go on sending after the last answer of its connection, before the connection is reset.
 pub(crate) const LINGERING_BYTES: usize = 256 * 1024;
+/// Events about grants that a backend does not take are kept this long: a weekend and a holiday.
+pub(crate) const EVENT_KEPT: Duration = Duration::from_hours(7 * 24);
+/// Pause after an event's first failed delivery; it doubles with each further one.
+pub(crate) const EVENT_BACKOFF: Duration = Duration::from_secs(5);
+/// The longest pause between two deliveries of an event.
+pub(crate) const EVENT_BACKOFF_MAX: Duration = Duration::from_hours(1);
+/// How long a gateway alone delivers an app's events after it last said so: longer than one delivery may take.
+pub(crate) const EVENT_LEASE: Duration = Duration::from_mins(1);
+/// How often the outbox is looked at, also when nobody tells: another gateway may have ended.
+pub(crate) const EVENT_LOOK: Duration = Duration::from_secs(5);
+/// Events read from the store at once.
+pub(crate) const EVENT_PAGE: usize = 100;
