@@ -56,3 +56,21 @@ pub(crate) const EVENT_LEASE: Duration = Duration::from_mins(1);
 pub(crate) const EVENT_LOOK: Duration = Duration::from_secs(5);
 /// Events read from the store at once.
 pub(crate) const EVENT_PAGE: usize = 100;
+/// Bytes of a vault record before it is sealed: tokens, their scopes and values are a few KiB at most.
+pub(crate) const VAULT_RECORD_BYTES: usize = 64 * 1024;
+/// Bytes of a record's key: what every store's index takes, and a PostgreSQL notification (8000 bytes).
+pub(crate) const VAULT_KEY_BYTES: usize = 512;
+/// Records that a store is asked for at once, so that an answer is bounded.
+pub(crate) const VAULT_LIST: usize = 500;
+/// How long a store may take for what it is asked, connecting included. Routes that need it answer 503 within a second.
+pub(crate) const VAULT_PATIENCE: Duration = Duration::from_millis(950);
+/// How long a write to a file may take: it waits for a disk, and for other processes that write.
+pub(crate) const VAULT_FILE_PATIENCE: Duration = Duration::from_secs(5);
+/// Operations that wait for a store's writer or reader; beyond them they are refused.
+pub(crate) const VAULT_QUEUE: usize = 1024;
+/// Writes that share one wait for the disk.
+pub(crate) const VAULT_BATCH: usize = 256;
+/// Changes that a listener may be behind before it is told that anything may have changed.
+pub(crate) const VAULT_CHANGES: usize = 4096;
+/// Bytes that a store may send without being asked anything more: the largest list, and room. A store that lies cannot fill the memory.
+pub(crate) const VAULT_ANSWER_BYTES: u64 = 48 * 1024 * 1024;
