@@ -74,3 +74,15 @@ pub(crate) const STATUS_TRUE: Duration = Duration::from_hours(1);
 pub(crate) const STATUS_FALSE: Duration = Duration::from_secs(5);
 /// Answers of `status_url` that are kept.
 pub(crate) const STATUS_ENTRIES: u64 = 100_000;
+/// Events about grants that a backend does not take are kept this long: a weekend and a holiday.
+pub(crate) const EVENT_KEPT: Duration = Duration::from_hours(7 * 24);
+/// Pause after an event's first failed delivery; it doubles with each further one.
+pub(crate) const EVENT_BACKOFF: Duration = Duration::from_secs(5);
+/// The longest pause between two deliveries of an event.
+pub(crate) const EVENT_BACKOFF_MAX: Duration = Duration::from_hours(1);
+/// How long a gateway alone delivers an app's events after it last said so: longer than one delivery may take.
+pub(crate) const EVENT_LEASE: Duration = Duration::from_mins(1);
+/// How often the outbox is looked at, also when nobody tells: another gateway may have ended.
+pub(crate) const EVENT_LOOK: Duration = Duration::from_secs(5);
+/// Events read from the store at once.
+pub(crate) const EVENT_PAGE: usize = 100;
