@@ -180,6 +180,10 @@ pub(crate) const KINDS: [Row; 13] = [
     },
 ];
 
+/// A view's request whose token may only be in the field.
+#[expect(clippy::indexing_slicing, reason = "done by the compiler, which would refuse a place that is not there")]
+pub(crate) const VIEW_IN_HEADER: Row = Row { token: TokenPlace::Header, ..KINDS[Kind::View as usize] };
+
 /// The names, as metrics number the kinds.
 #[expect(clippy::indexing_slicing, reason = "done by the compiler, which would refuse a place that is not there")]
 pub(crate) const KIND_NAMES: [&str; KINDS.len()] = {
