@@ -122,7 +122,7 @@ impl Reading<'_> {
     #[expect(clippy::option_option, reason = "None: the mistake is recorded; Some(None): not written")]
     pub(crate) fn issuer(&self, sheet: &mut Sheet<'_>) -> Option<Option<usize>> {
         let kind = self.kind();
-        let is_jwt = kind?.name() == "jwt";
+        let is_jwt = kind? == Kind::Jwt;
         match self.route.is.issuer.optional()? {
             Some(name) if is_jwt => index_of(&self.file.issuers, name, "issuer", sheet).map(Some),
             Some(name) => {
