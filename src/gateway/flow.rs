@@ -92,7 +92,9 @@ impl Metered {
         if !is_ticket {
             return None;
         }
-        bytes.iter().for_each(|part| self.ticket.extend_from_slice(part));
+        for part in bytes {
+            self.ticket.extend_from_slice(part);
+        }
         Some(length)
     }
 
