@@ -14,10 +14,12 @@ use crate::authorize::door;
 use crate::clock::Clock;
 use crate::config::resolved::{self, Config};
 use crate::gateway::connection::{Service, Tls};
+use crate::gateway::control::Control;
 use crate::gateway::listener::{BindFault, Door, Listener, Loads};
 use crate::gateway::readiness::Readiness;
 use crate::gateway::worker::{self, Order, Start};
 use crate::headers::OMITTABLE;
+use crate::issuers::Issuer;
 use crate::limits;
 use crate::monday::kinds::KIND_NAMES;
 use crate::pipeline::lifetimes::Shared;
@@ -45,6 +47,7 @@ pub(crate) struct Gateway {
     orders: Vec<mpsc::Sender<Order>>,
     workers: Vec<JoinHandle<io::Result<()>>>,
     access_log: AccessLog,
+    _control: Control,
 }
 
 /// Why a gateway did not start.
@@ -83,7 +86,9 @@ impl Gateway {
     /// Starts a gateway. When it returns, connections are being accepted.
     pub(crate) fn start(config: &Config, metrics: Arc<Metrics>, clock: Clock) -> Result<Self, StartFault> {
         let (service, certificates) = service(config, &clock)?;
-        let snapshot = snapshot(config, certificates, &metrics)?;
+        let control = Control::start().map_err(StartFault::Thread)?;
+        let (issuers, _keepers): (Vec<_>, Vec<_>) = Issuer::all(&config.issuers, &clock).into_iter().unzip();
+        let snapshot = snapshot(config, certificates, &metrics, &issuers)?;
         let access_log = access_log(config, &metrics)?;
         let listeners = config.server.listen.iter().map(|&address| Listener::bind(address));
         let listeners: Vec<Listener> = listeners.collect::<Result<_, _>>()?;
@@ -98,6 +103,7 @@ impl Gateway {
             orders: senders,
             workers: Vec::with_capacity(count),
             access_log,
+            _control: control,
         };
         let door = Door {
             permits: Arc::new(Semaphore::new(config.server.limits.connections)),
@@ -250,9 +256,10 @@ fn snapshot(
     config: &Config,
     certificates: Option<Arc<Certificates>>,
     metrics: &Metrics,
+    issuers: &[Arc<Issuer>],
 ) -> Result<Arc<Snapshot>, StartFault> {
     let mut open = OpenCounts::new();
-    let mut lasting = Lasting { metrics, open: &mut open };
+    let mut lasting = Lasting { metrics, open: &mut open, issuers };
     Ok(Arc::new(build(config, certificates, &mut lasting)?))
 }
 

@@ -40,6 +40,13 @@ impl<'s> Admitted<'s> {
 pub(crate) async fn admit(routed: Routed<'_>, caller: Caller) -> Result<Admitted<'_>, Refusal> {
     if let Some(claims) = caller.claims() {
         allowed(&routed.route().allow, claims).map_err(Refusal::Forbidden)?;
+    } else if caller.said().is_some() {
+        // An issuer's token says nothing of guests and admins; the configuration refuses those rules on such a route.
+        let account = caller.account_id();
+        let accounts = &routed.route().allow.accounts;
+        if !accounts.is_empty() && !account.is_some_and(|account| accounts.contains(&account)) {
+            return Err(Refusal::Forbidden(Forbidden::Account));
+        }
     }
     Ok(Admitted { routed, caller })
 }

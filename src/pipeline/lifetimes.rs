@@ -11,6 +11,7 @@ use http::{HeaderValue, StatusCode};
 use crate::authorize::door::Door;
 use crate::clock::Clock;
 use crate::deadline::Deadlines;
+use crate::issuers::copies::Copies;
 use crate::pipeline::guard::watch::{UpgradeOutcome, Watch};
 use crate::pipeline::peer::{Client, ConnInfo, ForwardedValues, Trust};
 use crate::pipeline::refusal::Refusal;
@@ -42,6 +43,8 @@ pub(crate) struct Worker {
     pub(crate) deadlines: Deadlines,
     /// Its part of the access log.
     pub(crate) lines: RefCell<Lines>,
+    /// Its copies of the issuers' keys.
+    pub(crate) keys: Copies,
     installed: RefCell<Rc<Installed>>,
     request_ids: RequestIds,
     /// The HTTP/2 stream that is being polled.
@@ -95,6 +98,7 @@ impl Worker {
             shared,
             deadlines,
             lines: RefCell::new(lines),
+            keys: Copies::default(),
             installed: RefCell::new(Rc::new(installed)),
             request_ids: RequestIds::new(),
             stream: RefCell::default(),

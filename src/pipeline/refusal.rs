@@ -38,6 +38,8 @@ pub(crate) enum Refusal {
     Forbidden(Forbidden),
     /// A cross-origin WebSocket handshake, or a preflight, from an origin that is not listed.
     OriginRefused,
+    /// The keys of the route's issuer cannot be had.
+    KeysDown,
     /// The backend.
     Upstream(UpstreamFault),
     /// A page of the gateway's own: too many wait for theirs, or it took too long.

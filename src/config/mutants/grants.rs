@@ -20,11 +20,27 @@ fn one_of_grants_and_status_url_decides() {
         "says nowhere what makes a user authorized",
     );
     let status = "status_url = \"http://127.0.0.1:3000/status\"";
-    refused(&WHOLE.replace("upstream = \"backend\"\n\n[providers", "\n[providers"), line_of(WHOLE, status), "`upstream` is missing");
-    mutant("upstream = \"backend\"\n\n[providers.github]", "upstream = \"beckend\"\n\n[providers.github]", "did you mean `backend`");
-    mutant("upstream = \"backend\"\n\n[providers.github]", "upstream = \"plain\"\n\n[providers.github]", "signing_secret");
+    refused(
+        &WHOLE.replace("upstream = \"backend\"\n\n[providers", "\n[providers"),
+        line_of(WHOLE, status),
+        "`upstream` is missing",
+    );
+    mutant(
+        "upstream = \"backend\"\n\n[providers.github]",
+        "upstream = \"beckend\"\n\n[providers.github]",
+        "did you mean `backend`",
+    );
+    mutant(
+        "upstream = \"backend\"\n\n[providers.github]",
+        "upstream = \"plain\"\n\n[providers.github]",
+        "signing_secret",
+    );
     mutant(status, "status_url = \"http://x.example/status\"", "is http");
-    for key in ["identity = \"confirm\"", "on_uninstall = \"keep\"", "events = { url = \"https://x.example\", key = { env = \"SET_IN_TESTS\" } }"] {
+    for key in [
+        "identity = \"confirm\"",
+        "on_uninstall = \"keep\"",
+        "events = { url = \"https://x.example\", key = { env = \"SET_IN_TESTS\" } }",
+    ] {
         before(status, key, "the backend keeps its own");
     }
     refused(
@@ -94,9 +110,15 @@ fn what_the_gateway_serves_is_no_routes() {
         "/old/github/callback",
         "/other/authorize",
     ] {
-        refused(&WHOLE.replace(open, &format!("path = \"{path}\"")), line_of(WHOLE, open), "the gateway itself answers");
+        refused(
+            &WHOLE.replace(open, &format!("path = \"{path}\"")),
+            line_of(WHOLE, open),
+            "the gateway itself answers",
+        );
     }
-    for path in ["/planner/{*rest}", "/{*rest}", "/planner/{page}", "/planner/authorized", "/other/authorize/pages/{*rest}"] {
+    for path in
+        ["/planner/{*rest}", "/{*rest}", "/planner/{page}", "/planner/authorized", "/other/authorize/pages/{*rest}"]
+    {
         assert!(read(&WHOLE.replace(open, &format!("path = \"{path}\""))).is_ok(), "{path}");
     }
     for path in ["/{*rest}", "/planner/{*rest}", "/{a}/authorize"] {
@@ -148,8 +170,15 @@ fn a_store_is_one_that_keeps_and_is_not_shown() {
     ] {
         warned(&WHOLE.replace(store, &format!("store = \"{to}\"")), words);
     }
-    for to in ["sqlite:data/vault.db", "postgres://db.internal/d?sslmode=verify-full", "rediss://cache.internal", "redis://[::1]", "postgresql:///d?host=/run/postgresql"] {
-        let loaded = read(&WHOLE.replace(store, &format!("store = \"{to}\""))).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    for to in [
+        "sqlite:data/vault.db",
+        "postgres://db.internal/d?sslmode=verify-full",
+        "rediss://cache.internal",
+        "redis://[::1]",
+        "postgresql:///d?host=/run/postgresql",
+    ] {
+        let loaded =
+            read(&WHOLE.replace(store, &format!("store = \"{to}\""))).unwrap_or_else(|mistakes| panic!("{mistakes}"));
         assert!(!loaded.warnings.iter().any(|warning| warning.key == "vault.store"), "{to}: {:?}", loaded.warnings);
     }
 }
@@ -161,7 +190,10 @@ fn a_vaults_key_is_32_bytes_in_base64() {
         ("[]", "empty"),
         ("\"CANARY not base64\"", "is not base64"),
         ("\"Q0FOQVJZ\"", "has 6 bytes"),
-        ("[\"Q0FOQVJZLXZhdWx0LWtleS0wMTIzNDU2Nzg5LTAxMjM=\", \"Q0FOQVJZLXZhdWx0LWtleS0wMTIzNDU2Nzg5LTAxMjM\"]", "the same"),
+        (
+            "[\"Q0FOQVJZLXZhdWx0LWtleS0wMTIzNDU2Nzg5LTAxMjM=\", \"Q0FOQVJZLXZhdWx0LWtleS0wMTIzNDU2Nzg5LTAxMjM\"]",
+            "the same",
+        ),
         ("{ env = \"UNSET\" }", "is not set"),
         ("{ env = \"SHORT\" }", "vault key"),
     ] {

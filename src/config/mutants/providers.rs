@@ -50,7 +50,10 @@ fn there_is_exactly_one_way_to_a_provider() {
     provider("[providers.x]\nclient_id = \"x\"\ntoken_url = \"https://x.example\"\n", 3, "add authorize_url");
     with("issuer = \"https://x.example\"", "");
     refused(
-        &WHOLE.replace("issuer = \"https://crm.example.com\"", "issuer = \"https://crm.example.com\"\ntoken_url = \"https://x.example\""),
+        &WHOLE.replace(
+            "issuer = \"https://crm.example.com\"",
+            "issuer = \"https://crm.example.com\"\ntoken_url = \"https://x.example\"",
+        ),
         line_of(WHOLE, "issuer = \"https://crm.example.com\"") + 1,
         "there is one way to a provider",
     );
@@ -75,7 +78,11 @@ fn there_is_exactly_one_way_to_a_provider() {
             let from = format!("{key} = \"https://github.example.com/");
             let line = line_of(WHOLE, &from);
             let rest = WHOLE.lines().nth(line - 1).unwrap();
-            refused(&WHOLE.replacen(rest, &format!("{key} = \"{url}\""), 1), line, "https://login.example.com/oauth/token");
+            refused(
+                &WHOLE.replacen(rest, &format!("{key} = \"{url}\""), 1),
+                line,
+                "https://login.example.com/oauth/token",
+            );
         }
     }
 }
@@ -85,7 +92,11 @@ fn what_a_client_shows_and_asks_is_checked() {
     provider("[providers.x]\npreset = \"github\"\n", 1, "`client_id` is missing");
     mutant("client_id = \"Iv1\"", "client_id = \"a b\"", "visible ASCII");
     mutant("client_secret = \"CANARY-known\"", "client_secret = \"\"", "copy it from the service");
-    mutant("client_secret = [\"CANARY-github\", \"CANARY-github-old\"]", "client_secret = { env = \"UNSET\" }", "is not set");
+    mutant(
+        "client_secret = [\"CANARY-github\", \"CANARY-github-old\"]",
+        "client_secret = { env = \"UNSET\" }",
+        "is not set",
+    );
     with("authentication = \"basic\"", "there is no `client_secret`");
     with("pkce = false", "whoever sees a code could redeem it");
     with("scopes = [\"a b\"]", "no single scope");
@@ -95,12 +106,17 @@ fn what_a_client_shows_and_asks_is_checked() {
     mutant("scope_separator = \",\"", "scope_separator = \"x\"", "between scopes");
     mutant("scope_parameter = \"user_scope\"", "scope_parameter = \"state\"", "the gateway itself sends `state`");
     mutant("scope_parameter = \"user_scope\"", "scope_parameter = \"a b\"", "no name of a parameter");
-    for name in ["response_type", "client_id", "redirect_uri", "state", "code_challenge", "code_challenge_method", "scope"] {
+    for name in
+        ["response_type", "client_id", "redirect_uri", "state", "code_challenge", "code_challenge_method", "scope"]
+    {
         with(&format!("authorize_params = {{ {name} = \"x\" }}"), "the gateway itself sends");
     }
     mutant("{ prompt = \"consent\" }", "{ user_scope = \"x\" }", "the gateway itself sends");
     for name in ["grant_type", "code", "redirect_uri", "client_id", "client_secret", "code_verifier", "refresh_token"] {
-        with(&format!("token_params = {{ {name} = \"CANARY-parameter-of-a-token-request\" }}"), "the gateway itself sends");
+        with(
+            &format!("token_params = {{ {name} = \"CANARY-parameter-of-a-token-request\" }}"),
+            "the gateway itself sends",
+        );
     }
     with("authorize_params = { \"a b\" = \"x\" }", "a value has a name");
     with("authorize_params = { a = \"é\" }", "visible ASCII");
@@ -111,7 +127,11 @@ fn what_a_client_shows_and_asks_is_checked() {
 fn what_is_kept_of_an_answer_is_a_json_pointer_and_one_header() {
     mutant("token_at = \"/authed_user\"", "token_at = \"authed_user\"", "did you mean `/authed_user`");
     mutant("token_at = \"/authed_user\"", "token_at = \"/a~2\"", "no JSON pointer");
-    mutant("{ instance_url = \"/instance_url\" }", "{ instance_url = \"instance.url\" }", "did you mean `/instance/url`");
+    mutant(
+        "{ instance_url = \"/instance_url\" }",
+        "{ instance_url = \"instance.url\" }",
+        "did you mean `/instance/url`",
+    );
     mutant("{ instance_url = \"/instance_url\" }", "{ instance_url = \"\" }", "the whole answer");
     mutant("keep = { login = \"/login\" }", "keep = { login = \"login\" }", "did you mean `/login`");
     refused(
@@ -123,7 +143,11 @@ fn what_is_kept_of_an_answer_is_a_json_pointer_and_one_header() {
     refused(&twice, line_of(WHOLE, "[providers.github]"), "in the same header, `x-github-a-b`");
     let token = "[providers.x]\npreset = \"github\"\nclient_id = \"x\"\nkeep = { access_token = \"/a\" }\n";
     provider(token, 1, "in the same header, `x-x-access-token`");
-    for (key, words) in [("keepalive = \"1s\"", "too little"), ("lifetime = \"0s\"", "too little"), ("lifetime = \"4000d\"", "too much")] {
+    for (key, words) in [
+        ("keepalive = \"1s\"", "too little"),
+        ("lifetime = \"0s\"", "too little"),
+        ("lifetime = \"4000d\"", "too much"),
+    ] {
         with(key, words);
     }
     mutant("connect_by = \"member\"", "connect_by = \"anybody\"", "known here: `admin`, `member`");
@@ -156,7 +180,14 @@ fn a_form_has_fields_and_its_test_sends_them_over_https() {
     form("Authorization =", "Host =", 4, "belongs to the connection");
     form("Authorization =", "\"a b\" =", 4, "no name of a header");
     form("Bearer {key}", "é", 4, "visible ASCII");
-    for key in ["issuer = \"https://x.example\"", "client_id = \"x\"", "scopes = []", "pkce = true", "callback = \"/x\"", "keepalive = \"1d\""] {
+    for key in [
+        "issuer = \"https://x.example\"",
+        "client_id = \"x\"",
+        "scopes = []",
+        "pkce = true",
+        "callback = \"/x\"",
+        "keepalive = \"1d\"",
+    ] {
         form("type = \"api_key\"\n", &format!("type = \"api_key\"\n{key}\n"), 3, "is for OAuth");
     }
     with("help_url = \"https://x.example\"", "is for API keys");
@@ -191,5 +222,8 @@ fn a_preset_is_overridden_key_by_key() {
 
 #[test]
 fn a_provider_that_nothing_uses_is_warned_about() {
-    warned(&WHOLE.replace("grants = [\"github\", \"known\"]", "grants = [\"github\"]"), "nothing uses provider `known`");
+    warned(
+        &WHOLE.replace("grants = [\"github\", \"known\"]", "grants = [\"github\"]"),
+        "nothing uses provider `known`",
+    );
 }

@@ -27,7 +27,7 @@ pub(crate) enum Connection {
 }
 
 /// Every reason, as metrics number them. A test holds each refusal to it.
-pub(crate) const REASONS: [&str; 49] = [
+pub(crate) const REASONS: [&str; 50] = [
     "malformed_request_line",
     "malformed_control_character",
     "malformed_obs_fold",
@@ -68,6 +68,7 @@ pub(crate) const REASONS: [&str; 49] = [
     "forbidden_not_admin",
     "forbidden_account",
     "origin_refused",
+    "keys_down",
     "upstream_connect",
     "upstream_connect_timeout",
     "upstream_exhausted",
@@ -101,6 +102,7 @@ pub(crate) fn facts(refusal: &Refusal) -> Facts {
         Refusal::Unauthorized(why) => (StatusCode::UNAUTHORIZED, unauthorized(why), Keep),
         Refusal::Forbidden(why) => (StatusCode::FORBIDDEN, forbidden(*why), Keep),
         Refusal::OriginRefused => (StatusCode::FORBIDDEN, "origin_refused", Keep),
+        Refusal::KeysDown => (StatusCode::SERVICE_UNAVAILABLE, "keys_down", Keep),
         Refusal::Upstream(fault) => {
             let (status, reason) = upstream(*fault);
             (status, reason, Keep)
