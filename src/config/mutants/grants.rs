@@ -57,7 +57,6 @@ fn grants_are_known_once_and_in_an_order_that_tells_who_connects() {
     mutant(GRANTS, "grants = [\"monday\", \"gitub\"]", "did you mean `github`");
     mutant(GRANTS, "grants = [\"github\", \"monday\"]", "`monday` is asked first");
     mutant(GRANTS, "grants = [\"crm\"]", "only monday's `me` can say");
-    mutant(GRANTS, "grants = [\"github\"]", "");
     let confirmed = WHOLE.replace(GRANTS, "grants = [\"github\"]");
     refused(&confirmed, line_of(WHOLE, "identity = \"monday\""), "asks for no monday grant");
     mutant("identity = \"monday\"", "identity = \"confirm\"", "a confirmation tells less");

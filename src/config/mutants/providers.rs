@@ -48,7 +48,6 @@ fn there_is_exactly_one_way_to_a_provider() {
     provider("[providers.x]\nclient_id = \"x\"\n", 1, "says nowhere where the service is");
     provider("[providers.x]\nclient_id = \"x\"\nauthorize_url = \"https://x.example\"\n", 3, "add token_url");
     provider("[providers.x]\nclient_id = \"x\"\ntoken_url = \"https://x.example\"\n", 3, "add authorize_url");
-    with("issuer = \"https://x.example\"", "");
     refused(
         &WHOLE.replace(
             "issuer = \"https://crm.example.com\"",
