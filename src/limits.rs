@@ -91,3 +91,63 @@ pub(crate) const UNINSTALL_LOOK: Duration = Duration::from_mins(10);
 pub(crate) const UNINSTALL_SETTLED: Duration = Duration::from_hours(1);
 /// Grants that are read at once where all are looked at.
 pub(crate) const GRANTS_PAGE: usize = 500;
+/// Bytes of what a page of the gateway is sent: forms of a few fields.
+pub(crate) const VISIT_BODY: u64 = 16 * 1024;
+/// How long a page may take: longer than a token request and a question to monday's API, each with its own time.
+pub(crate) const VISIT: Duration = Duration::from_secs(50);
+/// Visits of pages that wait for their turn; beyond them a visitor is told to come again.
+pub(crate) const VISITS_WAITING: usize = 256;
+/// Visits of pages that are served at once, of the process.
+pub(crate) const VISITS_AT_ONCE: usize = 128;
+/// How long a request waits for a reconnect link: it is refused anyway, and the link is only a courtesy.
+pub(crate) const LINK_WAIT: Duration = Duration::from_millis(500);
+/// How long somebody may stay at a provider's page (RFC 9700, section 4.7: one-time and short-lived).
+pub(crate) const STATE_LIFETIME: Duration = Duration::from_mins(10);
+/// How long a flow may be gone on with, from its last step.
+pub(crate) const FLOW_LIFETIME: Duration = Duration::from_hours(1);
+/// How long a browser is believed to be whose monday.com said it is.
+pub(crate) const IDENTITY_LIFETIME: Duration = Duration::from_hours(1);
+/// How long a link that a view asked for works: it is opened at once.
+pub(crate) const CONNECT_TICKET: Duration = Duration::from_mins(1);
+/// How long a link in a notification works.
+pub(crate) const RECONNECT_TICKET: Duration = Duration::from_mins(10);
+/// How long a form may lie open.
+pub(crate) const FORM_LIFETIME: Duration = Duration::from_hours(1);
+/// Bytes of `backToUrl`. monday's are below 300; a token holds no more than 6 KiB.
+pub(crate) const BACK_TO_BYTES: usize = 4096;
+/// The longest that a backend's "authorized" is believed.
+pub(crate) const STATUS_TRUE: Duration = Duration::from_hours(1);
+/// How long a backend's "not authorized" is believed: a user who just finished is not sent around again.
+pub(crate) const STATUS_FALSE: Duration = Duration::from_secs(5);
+/// Answers of `status_url` that are kept.
+pub(crate) const STATUS_ENTRIES: u64 = 100_000;
+/// Events about grants that a backend does not take are kept this long: a weekend and a holiday.
+pub(crate) const EVENT_KEPT: Duration = Duration::from_hours(7 * 24);
+/// Pause after an event's first failed delivery; it doubles with each further one.
+pub(crate) const EVENT_BACKOFF: Duration = Duration::from_secs(5);
+/// The longest pause between two deliveries of an event.
+pub(crate) const EVENT_BACKOFF_MAX: Duration = Duration::from_hours(1);
+/// How long a gateway alone delivers an app's events after it last said so: longer than one delivery may take.
+pub(crate) const EVENT_LEASE: Duration = Duration::from_mins(1);
+/// How often the outbox is looked at, also when nobody tells: another gateway may have ended.
+pub(crate) const EVENT_LOOK: Duration = Duration::from_secs(5);
+/// Events read from the store at once.
+pub(crate) const EVENT_PAGE: usize = 100;
+/// Bytes of a vault record before it is sealed: tokens, their scopes and values are a few KiB at most.
+pub(crate) const VAULT_RECORD_BYTES: usize = 64 * 1024;
+/// Bytes of a record's key: what every store's index takes, and a PostgreSQL notification (8000 bytes).
+pub(crate) const VAULT_KEY_BYTES: usize = 512;
+/// Records that a store is asked for at once, so that an answer is bounded.
+pub(crate) const VAULT_LIST: usize = 500;
+/// How long a store may take for what it is asked, connecting included. Routes that need it answer 503 within a second.
+pub(crate) const VAULT_PATIENCE: Duration = Duration::from_millis(950);
+/// How long a write to a file may take: it waits for a disk, and for other processes that write.
+pub(crate) const VAULT_FILE_PATIENCE: Duration = Duration::from_secs(5);
+/// Operations that wait for a store's writer or reader; beyond them they are refused.
+pub(crate) const VAULT_QUEUE: usize = 1024;
+/// Writes that share one wait for the disk.
+pub(crate) const VAULT_BATCH: usize = 256;
+/// Changes that a listener may be behind before it is told that anything may have changed.
+pub(crate) const VAULT_CHANGES: usize = 4096;
+/// Bytes that a store may send without being asked anything more: the largest list, and room. A store that lies cannot fill the memory.
+pub(crate) const VAULT_ANSWER_BYTES: u64 = 48 * 1024 * 1024;

@@ -61,6 +61,6 @@ const fn place_of(kind: Kind) -> Option<&'static str> {
         Kind::FeatureLifecycle => Some("the app feature: its lifecycle events"),
         Kind::View => Some("nowhere: the app's own front end calls it with its session token"),
         Kind::Authorization => Some("the integration feature: Authorization URL"),
-        Kind::Public => None,
+        Kind::Jwt | Kind::Public => None,
     }
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
 
+use crate::authorize::door;
 use crate::clock::Clock;
 use crate::config::resolved::{self, Config};
 use crate::gateway::connection::{Service, Tls};
@@ -105,7 +106,7 @@ impl Gateway {
             service: service.clone(),
         };
         let mut doors: Vec<_> = listeners.into_iter().map(|listener| (listener, door.clone())).collect();
-        let shared = Arc::new(Shared { clock, metrics });
+        let shared = Arc::new(Shared { clock, metrics, door: door::Door::shut() });
         for (id, orders) in receivers.into_iter().enumerate() {
             let start = Start {
                 id,

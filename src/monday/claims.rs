@@ -210,7 +210,7 @@ impl<'p> Found<'p> {
     fn who(&self, shape: Shape) -> Result<Who<'_, 'p>, ClaimsFlaw> {
         let back = self.back_to_url.as_ref();
         match shape {
-            Shape::None => return Err(ClaimsFlaw::Shape("this kind has no token")),
+            Shape::Configured | Shape::None => return Err(ClaimsFlaw::Shape("this kind has no token of monday's")),
             Shape::FlatWithBackToUrl if back.is_none_or(|url| url.is_empty()) => {
                 return Err(ClaimsFlaw::Shape("`backToUrl` is missing"));
             }

@@ -20,6 +20,11 @@ impl<'s> Admitted<'s> {
         &self.routed
     }
 
+    /// The request, for the step that reads its body.
+    pub(crate) fn routed_mut(&mut self) -> &mut Routed<'s> {
+        &mut self.routed
+    }
+
     /// Who calls.
     pub(crate) fn caller(&self) -> &Caller {
         &self.caller

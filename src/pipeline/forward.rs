@@ -61,7 +61,8 @@ pub(crate) async fn forward(
 ) -> Result<Answer, Refusal> {
     let route = admitted.routed().route();
     let handshake = admitted.routed().clean().upgrade().map_or(Handshake::None, |_| Handshake::WebSocket);
-    let pool = work.pool(route.upstream)?;
+    let upstream = route.upstream().ok_or(Refusal::Internal)?;
+    let pool = work.pool(upstream)?;
     let trouble = Trouble::default();
     let request =
         outgoing(work, admitted, changes, &Sending { pool: &pool, client, handshake, trouble: &trouble }).await?;
@@ -69,7 +70,7 @@ pub(crate) async fn forward(
     let mut exchanging = pin!(exchange(&pool, request));
     let sent = work.worker.deadlines.after(route.timeout).bound(exchanging.as_mut()).await;
     let took = began.elapsed();
-    work.seen.upstream = Some((route.upstream, took));
+    work.seen.upstream = Some((upstream, took));
     pool.counters().durations.observe(took);
     // A body that failed on its way is the caller's fault, whatever became of the exchange.
     let fault = |fault| trouble.refusal().unwrap_or(Refusal::Upstream(fault));

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 
+use crate::authorize::door::Door;
 use crate::clock::Clock;
 use crate::deadline::Deadlines;
 use crate::pipeline::guard::watch::{UpgradeOutcome, Watch};
@@ -26,6 +27,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     /// All counters.
     pub(crate) metrics: Arc<Metrics>,
+    /// To the pages that the gateway serves.
+    pub(crate) door: Door,
 }
 
 /// One core.

@@ -16,6 +16,7 @@ pub(crate) mod referer;
 pub(crate) mod refusal;
 pub(crate) mod reply;
 pub(crate) mod route;
+pub(crate) mod serve;
 pub(crate) mod verify;
 
 use std::future::poll_fn;
@@ -29,7 +30,7 @@ use http::{HeaderMap, HeaderValue, Request, Response};
 use hyper::body::Incoming;
 
 use crate::headers;
-use crate::monday::kinds::TokenPlace;
+use crate::monday::kinds::{Row, TokenPlace, VIEW_IN_HEADER};
 use crate::pipeline::admit::{Admitted, admit};
 use crate::pipeline::answer::answer;
 use crate::pipeline::body::{AnswerOut, Content};
@@ -43,8 +44,10 @@ use crate::pipeline::refusal::{Refusal, UpstreamFault};
 use crate::pipeline::reply::facts::{self, facts};
 use crate::pipeline::reply::{Look, Prefers, reply, set_strict_transport};
 use crate::pipeline::route::{Routed, Way, route};
+use crate::pipeline::serve::{Turn, serve};
 use crate::pipeline::verify::{Asked, Caller, judge};
-use crate::snapshot::Snapshot;
+use crate::snapshot::served::Page;
+use crate::snapshot::{Route, Snapshot};
 use crate::upstream::pool::Pool;
 
 /// One request at work: what its steps may use beside what they are given.
@@ -108,6 +111,13 @@ async fn steps(work: &mut Work<'_>, asking: &Asking, request: Request<Incoming>)
     }
     let caller = verify(work, &routed)?;
     let admitted = admit(routed, caller).await?;
+    let admitted = match serve(work, admitted).await? {
+        Turn::On(admitted) => admitted,
+        Turn::Served(mut answer) => {
+            cross_origin(work.seen, asking.origin.as_ref(), answer.headers_mut());
+            return Ok(answer.map(Content::Whole));
+        }
+    };
     #[cfg(test)]
     panic_on_demand(admitted.routed().clean().request().headers());
     let changes = inject(&admitted, work.resigning(&admitted));
@@ -128,11 +138,20 @@ fn panic_on_demand(fields: &HeaderMap) {
     assert!(!fields.contains_key(PANIC_ON_DEMAND), "a panic on demand");
 }
 
+/// What a route's kind asks of a request. A link that connects is asked for with a token in the field only: one in a query lies in logs
+/// and histories.
+fn row(route: &Route) -> &'static Row {
+    match route.page() {
+        Some(Page::Connect) => &VIEW_IN_HEADER,
+        _ => route.kind.row(),
+    }
+}
+
 /// Lets `judge` say who calls, and counts what it says.
 fn verify(work: &mut Work<'_>, routed: &Routed<'_>) -> Result<Caller, Refusal> {
     let (clean, route) = (routed.clean(), routed.route());
     let asked = Asked {
-        row: route.kind.row(),
+        row: row(route),
         app: route.app.as_ref().map(|app| app.keys.as_ref()),
         public_urls: &work.snapshot().public_urls,
         path: clean.path(),
@@ -209,7 +228,7 @@ impl<'r> Work<'r> {
     }
 
     fn resigning(&self, admitted: &Admitted<'_>) -> Resigning<'r> {
-        let upstream = self.snapshot().upstreams.get(admitted.routed().route().upstream);
+        let upstream = admitted.routed().route().upstream().and_then(|at| self.snapshot().upstreams.get(at));
         Resigning {
             key: upstream.and_then(|upstream| upstream.resign.as_ref()),
             now: self.worker.shared.clock.unix_seconds(),

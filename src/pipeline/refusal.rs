@@ -40,6 +40,8 @@ pub(crate) enum Refusal {
     OriginRefused,
     /// The backend.
     Upstream(UpstreamFault),
+    /// A page of the gateway's own: too many wait for theirs, or it took too long.
+    PageUnavailable,
     /// A panic of our own.
     Internal,
 }

@@ -14,7 +14,8 @@ use crate::jwt;
 use crate::monday::app_keys::AppKeys;
 use crate::snapshot::cors::Cors;
 use crate::snapshot::index::{Entry, Index};
-use crate::snapshot::{App, Route, Snapshot};
+use crate::snapshot::served::{Page, served};
+use crate::snapshot::{App, Route, Snapshot, Target as RouteTarget};
 use crate::telemetry::metrics::{Metrics, NO_ROUTE};
 use crate::tls::CertificatePaths;
 use crate::tls::certificates::Certificates;
@@ -62,7 +63,7 @@ pub(crate) fn build(
     let injected = config.routes.iter().flat_map(|route| route.inject_headers.iter().map(|header| header.name.clone()));
     Ok(Snapshot {
         index: index(config),
-        routes: config.routes.iter().map(|one| route(one, &keys, lasting.metrics)).collect(),
+        routes: routes(config, &keys, lasting.metrics),
         removal: Removal::new(injected),
         trusted_proxies: config.server.trusted_proxies.clone(),
         public_urls: config.server.public_urls.clone(),
@@ -73,14 +74,22 @@ pub(crate) fn build(
     })
 }
 
-/// The index of a configuration's routes, also for `explain`.
+/// The index of a configuration's routes, and after them of what the gateway serves; also for `explain`.
 pub(crate) fn index(config: &Config) -> Index {
+    let served = served(config);
     let entries: Vec<Entry<'_>> = config
         .routes
         .iter()
+        .chain(served.iter().map(|one| &one.route))
         .map(|route| Entry { host: route.host.as_deref(), pattern: &route.pattern, methods: &route.methods })
         .collect();
     Index::build(&entries)
+}
+
+/// In the index's order.
+fn routes(config: &Config, keys: &[Arc<AppKeys>], metrics: &Metrics) -> Vec<Route> {
+    let own = config.routes.iter().map(|one| route(one, None, keys, metrics));
+    own.chain(served(config).into_iter().map(|one| route(&one.route, Some(one.page), keys, metrics))).collect()
 }
 
 /// An app's keys, prepared.
@@ -151,7 +160,7 @@ fn authority(server: &UpstreamServer) -> Option<HeaderValue> {
     HeaderValue::try_from(format!("{host}:{port}")).ok()
 }
 
-fn route(one: &resolved::Route, keys: &[Arc<AppKeys>], metrics: &Metrics) -> Route {
+fn route(one: &resolved::Route, page: Option<Page>, keys: &[Arc<AppKeys>], metrics: &Metrics) -> Route {
     let app = one
         .app
         .and_then(|at| keys.get(at))
@@ -162,7 +171,11 @@ fn route(one: &resolved::Route, keys: &[Arc<AppKeys>], metrics: &Metrics) -> Rou
         fixed: fixed(one, app.as_ref()),
         app,
         methods: one.methods.clone(),
-        upstream: one.upstream,
+        target: match page {
+            None => RouteTarget::Upstream(one.upstream),
+            Some(page @ Page::Status) => RouteTarget::PageOrUpstream(page, one.upstream),
+            Some(page) => RouteTarget::Page(page),
+        },
         strip_prefix: one.strip_prefix.clone(),
         timeout: one.timeout,
         max_body: one.max_body,

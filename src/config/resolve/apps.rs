@@ -10,6 +10,7 @@ use crate::config::secret_source::{SecretSource, fetch};
 use crate::config::sheet::{At, Sheet};
 use crate::config::written;
 use crate::limits::SECRET_BYTES_MIN;
+use crate::oauth::provider::MondayGeneration;
 use crate::secret::Secret;
 
 /// All apps, in the file's order.
@@ -50,6 +51,9 @@ fn app(app: &written::App, sheet: &mut Sheet<'_>) -> Option<App> {
         app_id: app_id?,
         audience: app.audience.given()?.is,
         leeway: leeway?,
+        oauth: MondayGeneration::V21,
+        monday: None,
+        authorization: None,
     })
 }
 

@@ -3,6 +3,7 @@
 
 pub(crate) mod apps;
 pub(crate) mod cors;
+pub(crate) mod grants;
 pub(crate) mod route_path;
 pub(crate) mod routes;
 pub(crate) mod server;
@@ -14,6 +15,7 @@ use std::ops::RangeInclusive;
 use crate::config::access_log::Access;
 use crate::config::read::Field;
 use crate::config::relations;
+use crate::config::resolved::grants::Branding;
 use crate::config::resolved::{AccessLog, Config, Log, LogFormat};
 use crate::config::sheet::{At, Sheet};
 use crate::config::written;
@@ -28,7 +30,20 @@ pub(crate) fn file(file: &written::File, sheet: &mut Sheet<'_>) -> Option<Config
     let default_body = server.as_ref().map_or(0, |server| server.limits.body);
     let routes = routes::routes(file, default_body, sheet);
     relations::check(file, sheet);
-    Some(Config { server: server?, admin: admin?, log: log?, apps: apps?, upstreams: upstreams?, routes: routes? })
+    Some(Config {
+        server: server?,
+        admin: admin?,
+        log: log?,
+        apps: apps?,
+        upstreams: upstreams?,
+        routes: routes?,
+        providers: Vec::new(),
+        monday: grants::monday_hosts(),
+        issuers: Vec::new(),
+        vault: None,
+        internal: None,
+        branding: Branding::default(),
+    })
 }
 
 fn log_of(log: &written::Log, sheet: &Sheet<'_>) -> Option<Log> {

@@ -85,6 +85,9 @@ impl Reading<'_> {
             },
             inject_claims: route.inject.given()?.is.claims.given()?.is,
             inject_headers: inject_headers?,
+            grants: Vec::new(),
+            require: Vec::new(),
+            issuer: None,
         })
     }
 
@@ -322,7 +325,7 @@ fn check_secret(name: &str, app: &At<written::App>, kind: &At<Kind>, sheet: &mut
     let (key, is_absent) = match kind.is.row().signed_by {
         SignedBy::Signing | SignedBy::SigningThenClient => ("signing_secret", app.is.signing_secret.is_absent()),
         SignedBy::Client => ("client_secret", app.is.client_secret.is_absent()),
-        SignedBy::Nobody => return,
+        SignedBy::Issuer | SignedBy::Nobody => return,
     };
     if is_absent && !sheet.is_broken() {
         sheet.refuse_pair(

@@ -32,6 +32,7 @@ impl fmt::Display for Detail<'_> {
             Refusal::Forbidden(why) => f.write_str(forbidden(*why)),
             Refusal::OriginRefused => f.write_str("the Origin is not in the route's cors.origins"),
             Refusal::Upstream(fault) => f.write_str(upstream(*fault)),
+            Refusal::PageUnavailable => f.write_str("too many visits of pages wait, or the page took too long"),
             Refusal::Internal => f.write_str("a panic: a bug in the gateway, its message is in the log"),
         }
     }

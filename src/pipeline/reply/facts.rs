@@ -27,7 +27,7 @@ pub(crate) enum Connection {
 }
 
 /// Every reason, as metrics number them. A test holds each refusal to it.
-pub(crate) const REASONS: [&str; 48] = [
+pub(crate) const REASONS: [&str; 49] = [
     "malformed_request_line",
     "malformed_control_character",
     "malformed_obs_fold",
@@ -74,6 +74,7 @@ pub(crate) const REASONS: [&str; 48] = [
     "upstream_closed",
     "upstream_broken",
     "upstream_timeout",
+    "page_unavailable",
     "internal",
     "other",
 ];
@@ -104,6 +105,7 @@ pub(crate) fn facts(refusal: &Refusal) -> Facts {
             let (status, reason) = upstream(*fault);
             (status, reason, Keep)
         }
+        Refusal::PageUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "page_unavailable", Keep),
         Refusal::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", Close),
     };
     Facts { status, reason, connection }

@@ -70,6 +70,7 @@ fn refusals() -> Vec<Refusal> {
         Refusal::NoMethod { allow: "GET, POST".into() },
         Refusal::Misdirected,
         Refusal::OriginRefused,
+        Refusal::PageUnavailable,
         Refusal::Internal,
     ];
     all.extend(malformed().map(Refusal::Malformed));
@@ -170,6 +171,7 @@ fn the_statuses_are_those_of_the_table() {
         Refusal::Upstream(UpstreamFault::Exhausted) => 503,
         Refusal::Upstream(UpstreamFault::Timeout | UpstreamFault::ConnectTimeout) => 504,
         Refusal::Upstream(_) => 502,
+        Refusal::PageUnavailable => 503,
         Refusal::Internal => 500,
     };
     sweep(|refusal, _look, response| {

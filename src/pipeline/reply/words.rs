@@ -57,6 +57,9 @@ pub(super) fn words(refusal: &Refusal) -> Words {
             say("Not allowed from here", "This website may not call this address.", ASK_THE_DEVELOPER)
         }
         Refusal::Upstream(fault) => upstream(*fault),
+        Refusal::PageUnavailable => {
+            say("Not available right now", "This page could not be made in time.", TRY_LATER)
+        }
         Refusal::Internal => say("Something went wrong", "Something went wrong on our side.", TRY_LATER),
     }
 }
