@@ -79,6 +79,8 @@ pub(crate) const LEASE_RENEWED: Duration = Duration::from_secs(1);
 pub(crate) const LEASE_LOOK: Duration = Duration::from_millis(150);
 /// How long it is tried to write down a token that a provider has already given out.
 pub(crate) const TOKEN_WRITTEN_WITHIN: Duration = Duration::from_mins(10);
+/// How long an end waits for refreshes that are under way.
+pub(crate) const REFRESHES_SETTLE: Duration = Duration::from_secs(35);
 /// How long it is remembered that a grant was taken back.
 pub(crate) const REVOKED_REMEMBERED: Duration = Duration::from_hours(30 * 24);
 /// Before the absolute end of a chain of refresh tokens, whoever can renew the consent is told.

@@ -4,6 +4,7 @@
 pub(crate) mod admin;
 pub(crate) mod assemble;
 pub(crate) mod connection;
+pub(crate) mod control;
 pub(crate) mod flow;
 pub(crate) mod http1;
 pub(crate) mod http2;

@@ -156,6 +156,19 @@ impl Grants {
         }
     }
 
+    /// Waits until no refresh is under way in this process, for so long.
+    pub(crate) async fn settle(&self, patience: Duration) {
+        let waiting: Vec<Waiting> = self.0.refreshing.under_way().values().cloned().collect();
+        let all = async {
+            for waiting in waiting {
+                drop(Refresh(waiting).outcome().await);
+            }
+        };
+        if tokio::time::timeout(patience, all).await.is_err() {
+            tracing::warn!("refreshes were cut");
+        }
+    }
+
     /// What a refresh came to, for those who waited. However short the new token lives, they use it.
     pub(super) fn refreshed(&self, held: Arc<Held>, provider: &Provider) -> Result<Fresh, Unusable> {
         let standing = match standing::judge(Some(&held.grant), provider, held.grant.renewed_at) {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use rustls::pki_types::ServerName;
 
 use crate::config::resolved::{self, Config, HostHeader, InjectValue, UpstreamServer};
@@ -14,6 +14,7 @@ use crate::jwt;
 use crate::monday::app_keys::AppKeys;
 use crate::snapshot::cors::Cors;
 use crate::snapshot::index::{Entry, Index};
+use crate::snapshot::needs::Needs;
 use crate::snapshot::served::{Page, served};
 use crate::snapshot::{App, Route, Snapshot, Target as RouteTarget};
 use crate::telemetry::metrics::{Metrics, NO_ROUTE};
@@ -61,6 +62,7 @@ pub(crate) fn build(
     let upstreams =
         config.upstreams.iter().map(|one| upstream(one, lasting).map(Arc::new)).collect::<Result<_, _>>()?;
     let injected = config.routes.iter().flat_map(|route| route.inject_headers.iter().map(|header| header.name.clone()));
+    let injected = injected.chain(provider_headers(config));
     Ok(Snapshot {
         index: index(config),
         routes: routes(config, &keys, lasting.metrics),
@@ -71,6 +73,15 @@ pub(crate) fn build(
         certificates,
         upstreams,
         unrouted: lasting.metrics.route(NO_ROUTE),
+    })
+}
+
+/// Every name that a provider of the configuration injects, on whatever route.
+fn provider_headers(config: &Config) -> impl Iterator<Item = HeaderName> {
+    let monday = config.apps.iter().filter_map(|app| app.monday.as_ref());
+    config.providers.iter().chain(monday).flat_map(|provider| {
+        let values = provider.values.iter().map(|(_, header)| header.clone());
+        values.chain([provider.header.clone()])
     })
 }
 
@@ -169,6 +180,7 @@ fn route(one: &resolved::Route, page: Option<Page>, keys: &[Arc<AppKeys>], metri
         name: one.name.clone(),
         kind: one.kind,
         fixed: fixed(one, app.as_ref()),
+        needs: app.as_ref().and_then(|app| Needs::of(one, &app.keys.name, metrics)),
         app,
         methods: one.methods.clone(),
         target: match page {
