@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderValue};
 use rustls::pki_types::ServerName;
 
 use crate::config::resolved::{self, Config, HostHeader, InjectValue, UpstreamServer};
@@ -62,26 +62,19 @@ pub(crate) fn build(
     let upstreams =
         config.upstreams.iter().map(|one| upstream(one, lasting).map(Arc::new)).collect::<Result<_, _>>()?;
     let injected = config.routes.iter().flat_map(|route| route.inject_headers.iter().map(|header| header.name.clone()));
-    let injected = injected.chain(provider_headers(config));
+    let granted = config.providers.iter().flat_map(|one| {
+        std::iter::once(one.header.clone()).chain(one.values.iter().map(|(_, header)| header.clone()))
+    });
     Ok(Snapshot {
         index: index(config),
         routes: routes(config, &keys, lasting.metrics),
-        removal: Removal::new(injected),
+        removal: Removal::new(injected.chain(granted)),
         trusted_proxies: config.server.trusted_proxies.clone(),
         public_urls: config.server.public_urls.clone(),
         limits: config.server.limits.clone(),
         certificates,
         upstreams,
         unrouted: lasting.metrics.route(NO_ROUTE),
-    })
-}
-
-/// Every name that a provider of the configuration injects, on whatever route.
-fn provider_headers(config: &Config) -> impl Iterator<Item = HeaderName> {
-    let monday = config.apps.iter().filter_map(|app| app.monday.as_ref());
-    config.providers.iter().chain(monday).flat_map(|provider| {
-        let values = provider.values.iter().map(|(_, header)| header.clone());
-        values.chain([provider.header.clone()])
     })
 }
 
