@@ -181,7 +181,8 @@ fn the_statuses_are_those_of_the_table() {
         Refusal::Upstream(UpstreamFault::Exhausted) => 503,
         Refusal::Upstream(UpstreamFault::Timeout | UpstreamFault::ConnectTimeout) => 504,
         Refusal::Upstream(_) => 502,
-        Refusal::PageUnavailable => 503,
+        Refusal::Grants(_) => 403,
+        Refusal::PageUnavailable | Refusal::GrantsDown(_) => 503,
         Refusal::Internal => 500,
     };
     sweep(|refusal, _look, response| {
