@@ -153,3 +153,27 @@ pub(crate) const VAULT_BATCH: usize = 256;
 pub(crate) const VAULT_CHANGES: usize = 4096;
 /// Bytes that a store may send without being asked anything more: the largest list, and room. A store that lies cannot fill the memory.
 pub(crate) const VAULT_ANSWER_BYTES: u64 = 48 * 1024 * 1024;
+/// Age at which an issuer's key set is fetched again, in the background: an issuer that takes a key back is obeyed within it.
+pub(crate) const KEYS_FRESH: Duration = Duration::from_mins(5);
+/// Age up to which a key set is used while its issuer cannot be reached: an outage of an evening, and no longer than a stolen key may be of use.
+pub(crate) const KEYS_STALE: Duration = Duration::from_hours(6);
+/// Pause between two fetches that an unknown `kid` has caused, whoever sends them.
+pub(crate) const KEYS_UNKNOWN_PAUSE: Duration = Duration::from_mins(1);
+/// Pause after a fetch that failed.
+pub(crate) const KEYS_FAILED_PAUSE: Duration = Duration::from_secs(5);
+/// How long one fetch may take.
+pub(crate) const KEYS_FETCH_TIME: Duration = Duration::from_secs(10);
+/// How long a request waits for an issuer's keys.
+pub(crate) const KEYS_WAIT: Duration = Duration::from_secs(5);
+/// Requests that wait for one issuer's keys: as many as there may be connections.
+pub(crate) const KEYS_QUEUE: usize = 8192;
+/// Keys of one set that are kept. Issuers have two or three.
+pub(crate) const KEYS_MAX: usize = 32;
+/// Keys of a set that are tried on a token that names none: during a rotation, two.
+pub(crate) const KEYS_TRIED: usize = 3;
+/// How long a worker remembers that there is no key of a `kid`.
+pub(crate) const KEYS_UNKNOWN_REMEMBERED: Duration = Duration::from_secs(10);
+/// Unknown `kid`s that are remembered, so that they cost their worker nothing.
+pub(crate) const KEYS_UNKNOWN: u64 = 10_000;
+/// Bytes of a `kid`.
+pub(crate) const KID_BYTES: usize = 256;

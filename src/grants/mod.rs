@@ -30,7 +30,6 @@ use crate::grants::uninstall::Marks;
 use crate::limits;
 use crate::oauth::discovery::Discovery;
 use crate::oauth::provider::{Per, Provider};
-use crate::oauth::web::Web;
 use crate::telemetry::metrics::Metrics;
 use crate::vault::{Change, Expected, Table, Vault, VaultFault, Written};
 
@@ -41,7 +40,6 @@ pub(crate) struct Grants(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     vault: Vault,
-    web: Web,
     discovery: Discovery,
     clock: Clock,
     journal: Journal,
@@ -59,8 +57,6 @@ pub(crate) struct Parts {
     /// Where.
     pub(crate) vault: Vault,
     /// Asks providers.
-    pub(crate) web: Web,
-    /// Knows the endpoints of issuers.
     pub(crate) discovery: Discovery,
     /// The time.
     pub(crate) clock: Clock,
@@ -190,10 +186,10 @@ impl Who {
 impl Grants {
     /// Grants in a vault. Nothing runs yet: see [`Grants::follow`], [`Grants::keep_alive`] and [`Grants::watch_uninstalled`].
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { vault, web, discovery, clock, journal, metrics, generations, marks, apps, terms } = parts;
+        let Parts { vault, discovery, clock, journal, metrics, generations, marks, apps, terms } = parts;
         let cache = Cache::new(vault.clone(), generations, metrics.cache("grants"), &terms);
         let refreshing = Refreshing::new(terms.failed_pause);
-        Self(Arc::new(Inner { vault, web, discovery, clock, journal, metrics, apps, terms, cache, refreshing, marks }))
+        Self(Arc::new(Inner { vault, discovery, clock, journal, metrics, apps, terms, cache, refreshing, marks }))
     }
 
     /// Takes over what other gateways change, until the vault is closed.

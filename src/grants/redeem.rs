@@ -14,7 +14,7 @@ use crate::grants::standing::{self, Life, Standing};
 use crate::grants::{Down, Grants, Unusable, encode};
 use crate::limits;
 use crate::oauth::provider::Provider;
-use crate::oauth::token::{self, Tokens};
+use crate::oauth::token::{self, Given, Tokens};
 use crate::vault::{Expected, Table, VaultFault, Written};
 
 /// Between two attempts to write a token down.
@@ -70,7 +70,7 @@ impl Grants {
         let Some(refresh) = held.grant.refresh.as_deref().filter(|_| held.grant.state == State::Ok) else {
             return usable(held);
         };
-        match token::refresh(&self.0.web, &self.0.discovery, provider, refresh).await {
+        match token::refresh(&self.0.discovery, provider, refresh).await {
             Ok(tokens) => {
                 let outcome = self.write(&held, renewed(&held.grant, tokens, self.now()), provider).await;
                 if outcome.is_ok() {
@@ -152,8 +152,8 @@ impl Grants {
         if grant.state != State::Ok || provider.client().is_none() {
             return;
         }
-        let (web, discovery) = (&self.0.web, &self.0.discovery);
-        if let Err(fault) = token::revoke(web, discovery, provider, &grant.access, grant.refresh.as_deref()).await {
+        let given = grant.refresh.as_deref().map_or(Given::Access(&grant.access), Given::Refresh);
+        if let Err(fault) = token::revoke(&self.0.discovery, provider, given).await {
             tracing::warn!(%fault, app = key.app, account = key.account, "not taken back at the provider");
         }
     }

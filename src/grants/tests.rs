@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use url::Url;
 
 use super::*;
+use crate::oauth::web::Web;
 use crate::config::resolved::grants::Events;
 use crate::grants::journal::Opening;
 use crate::grants::lease::{Lease, LeaseTerms};
@@ -250,8 +251,7 @@ fn gateway(vault: Vault, clock: &Clock, apps: (&[Arc<Provider>], OnUninstall), t
     let (providers, on_uninstall) = apps;
     Grants::new(Parts {
         vault,
-        discovery: Discovery::new(web.clone()),
-        web,
+        discovery: Discovery::new(web, clock.clone()),
         clock: clock.clone(),
         journal: Journal::open(opening).unwrap(),
         metrics: Metrics::new(1, BuildInfo { version: "0", revision: "0" }, tables).unwrap(),

@@ -48,6 +48,13 @@ impl<'s> Admitted<'s> {
 pub(crate) async fn admit<'s>(work: &Work<'_>, routed: Routed<'s>, caller: Caller) -> Result<Admitted<'s>, Refusal> {
     if let Some(claims) = caller.claims() {
         allowed(&routed.route().allow, claims).map_err(Refusal::Forbidden)?;
+    } else if caller.said().is_some() {
+        // An issuer's token says nothing of guests and admins; the configuration refuses those rules on such a route.
+        let account = caller.account_id();
+        let accounts = &routed.route().allow.accounts;
+        if !accounts.is_empty() && !account.is_some_and(|account| accounts.contains(&account)) {
+            return Err(Refusal::Forbidden(Forbidden::Account));
+        }
     }
     let granted = granted(work, routed.route(), &caller).await?;
     Ok(Admitted { routed, caller, granted })

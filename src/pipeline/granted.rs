@@ -34,20 +34,17 @@ pub(crate) struct Granted {
 pub(crate) async fn granted(work: &Work<'_>, route: &Route, caller: &Caller) -> Result<Option<Granted>, Refusal> {
     tell_alive(work, route, caller);
     let Some(needs) = &route.needs else { return Ok(None) };
-    let ids = caller.claims().map(|claims| (claims.account_id, claims.user_id));
-    let looked = match (ids, &work.worker.shared.grants) {
-        (Some(ids), Some(port)) => look(work, port, (needs, ids)).await.map(|looked| (ids, looked)),
-        _ => Err(Down::Store),
+    let Some(ids) = caller.ids() else { return nobodys(needs) };
+    let looked = match &work.worker.shared.grants {
+        Some(port) => look(work, port, (needs, ids)).await,
+        None => Err(Down::Store),
     };
     let worker = work.worker.id;
-    let (ids, looked) = match looked {
-        Ok(known) => known,
+    let looked = match looked {
+        Ok(looked) => looked,
         Err(down) => {
             needs.grants.iter().for_each(|need| need.counters.get(worker).came_to(UNKNOWN));
-            return match needs.grants.iter().any(|need| need.is_required) {
-                true => Err(Refusal::GrantsDown(down)),
-                false => Ok(None),
-            };
+            return if needs.requires_any() { Err(Refusal::GrantsDown(down)) } else { Ok(None) };
         }
     };
     let mut needed = Vec::new();
@@ -62,14 +59,20 @@ pub(crate) async fn granted(work: &Work<'_>, route: &Route, caller: &Caller) -> 
     if needed.is_empty() {
         return Ok(Some(Granted { needs: Arc::clone(needs), ids, looked }));
     }
-    let grants = needed.into_iter().map(|(need, standing)| NeededGrant {
-        provider: need.provider.name.clone(),
-        display: need.provider.display.clone(),
-        standing,
-    });
+    let grants = needed.into_iter().map(|(need, standing)| NeededGrant::new(&need.provider, standing));
     let mut refused = GrantsNeeded { grants: grants.collect(), link: None };
     refused.link = link(work, caller, (needs, ids), &refused).await;
     Err(Refusal::Grants(Box::new(refused)))
+}
+
+/// An issuer's token that names no user of monday's: nobody has grants.
+fn nobodys(needs: &Needs) -> Result<Option<Granted>, Refusal> {
+    let required = needs.grants.iter().filter(|need| need.is_required);
+    let grants: Vec<_> = required.map(|need| NeededGrant::new(&need.provider, Standing::Missing)).collect();
+    if grants.is_empty() {
+        return Ok(None);
+    }
+    Err(Refusal::Grants(Box::new(GrantsNeeded { grants, link: None })))
 }
 
 /// The number that metrics have for what nobody knows.

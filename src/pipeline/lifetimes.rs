@@ -11,7 +11,8 @@ use http::{HeaderValue, StatusCode};
 use crate::authorize::door::Door;
 use crate::clock::Clock;
 use crate::deadline::Deadlines;
-use crate::grants::port::{Copies, Port};
+use crate::grants::port::{self, Port};
+use crate::issuers::copies::Copies;
 use crate::pipeline::guard::watch::{UpgradeOutcome, Watch};
 use crate::pipeline::peer::{Client, ConnInfo, ForwardedValues, Trust};
 use crate::pipeline::refusal::Refusal;
@@ -46,7 +47,9 @@ pub(crate) struct Worker {
     /// Its part of the access log.
     pub(crate) lines: RefCell<Lines>,
     /// What it was told of grants.
-    pub(crate) copies: RefCell<Copies>,
+    pub(crate) copies: RefCell<port::Copies>,
+    /// Its copies of the issuers' keys.
+    pub(crate) keys: Copies,
     installed: RefCell<Rc<Installed>>,
     request_ids: RequestIds,
     /// The HTTP/2 stream that is being polled.
@@ -101,6 +104,7 @@ impl Worker {
             deadlines,
             lines: RefCell::new(lines),
             copies: RefCell::default(),
+            keys: Copies::default(),
             installed: RefCell::new(Rc::new(installed)),
             request_ids: RequestIds::new(),
             stream: RefCell::default(),

@@ -4,6 +4,7 @@
 use crate::grants::Down;
 use crate::grants::standing::Standing;
 use crate::jwt::Flaw;
+use crate::oauth::provider::Provider;
 
 /// A refusal, grouped by who is at fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +45,8 @@ pub(crate) enum Refusal {
     GrantsDown(Down),
     /// A cross-origin WebSocket handshake, or a preflight, from an origin that is not listed.
     OriginRefused,
+    /// The keys of the route's issuer cannot be had.
+    KeysDown,
     /// The backend.
     Upstream(UpstreamFault),
     /// A page of the gateway's own: too many wait for theirs, or it took too long.
@@ -176,6 +179,13 @@ pub(crate) enum UpstreamFault {
     Broken,
     /// No head within the route's `timeout`.
     Timeout,
+}
+
+impl NeededGrant {
+    /// A grant at this provider.
+    pub(crate) fn new(provider: &Provider, standing: Standing) -> Self {
+        Self { provider: provider.name.clone(), display: provider.display.clone(), standing }
+    }
 }
 
 impl Unauthorized {

@@ -16,6 +16,7 @@ use ipnet::IpNet;
 
 use crate::config::resolved::{Allow, Authorization, InjectHeader, Limits, PublicUrl};
 use crate::headers::Removal;
+use crate::issuers::Issuer;
 use crate::monday::app_keys::AppKeys;
 use crate::monday::kinds::Kind;
 use crate::snapshot::cors::Cors;
@@ -57,6 +58,8 @@ pub(crate) struct Route {
     pub(crate) kind: Kind,
     /// Whose tokens it takes, with the header values and counters of that app; none on a `public` route without an app.
     pub(crate) app: Option<App>,
+    /// Whose tokens a route of kind `jwt` takes.
+    pub(crate) issuer: Option<Arc<Issuer>>,
     /// The methods that it takes; any if empty.
     pub(crate) methods: Vec<Method>,
     /// Where its requests go.

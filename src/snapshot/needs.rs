@@ -38,6 +38,11 @@ pub(crate) struct Need {
 }
 
 impl Needs {
+    /// Whether there are requests that are not forwarded for want of a grant.
+    pub(crate) fn requires_any(&self) -> bool {
+        self.grants.iter().any(|need| need.is_required)
+    }
+
     /// What a route needs of an app's grants; none if it needs nothing.
     pub(super) fn of(route: &resolved::Route, app: &str, metrics: &Metrics) -> Option<Arc<Self>> {
         let needs = route.grants.iter().map(|provider| Need {

@@ -15,7 +15,12 @@ struct Served<'a> {
 }
 
 /// All of it.
-pub(crate) fn check(file: &written::File, routes: &[&At<written::Route>], providers: &Providers<'_>, sheet: &mut Sheet<'_>) {
+pub(crate) fn check(
+    file: &written::File,
+    routes: &[&At<written::Route>],
+    providers: &Providers<'_>,
+    sheet: &mut Sheet<'_>,
+) {
     let apps: Vec<Served<'_>> = of_apps(file);
     let callbacks = of_callbacks(providers);
     refuse_overlaps(&apps, sheet);

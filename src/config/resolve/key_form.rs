@@ -151,9 +151,11 @@ fn check_url(text: &str, place: Place, fields: &[KeyField], sheet: &mut Sheet<'_
         Ok(_) if text.starts_with('{') || is_typed_near => {
             sheet.refuse(place, "keys would go wherever somebody types", "begin it with https://")
         }
-        Ok(url) if !url.username().is_empty() || url.password().is_some() => {
-            sheet.refuse(place, "a URL with a user in it ends in logs", "write basic = { user = \"...\", password = \"...\" }")
-        }
+        Ok(url) if !url.username().is_empty() || url.password().is_some() => sheet.refuse(
+            place,
+            "a URL with a user in it ends in logs",
+            "write basic = { user = \"...\", password = \"...\" }",
+        ),
         Ok(_) => Some(text.to_owned()),
         Err(why) => sheet.refuse(place, why, "as in \"https://{subdomain}.example.com/me\""),
     }

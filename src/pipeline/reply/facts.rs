@@ -28,7 +28,7 @@ pub(crate) enum Connection {
 }
 
 /// Every reason, as metrics number them. A test holds each refusal to it.
-pub(crate) const REASONS: [&str; 53] = [
+pub(crate) const REASONS: [&str; 54] = [
     "malformed_request_line",
     "malformed_control_character",
     "malformed_obs_fold",
@@ -73,6 +73,7 @@ pub(crate) const REASONS: [&str; 53] = [
     "grants_provider_down",
     "grants_overload",
     "origin_refused",
+    "keys_down",
     "upstream_connect",
     "upstream_connect_timeout",
     "upstream_exhausted",
@@ -108,6 +109,7 @@ pub(crate) fn facts(refusal: &Refusal) -> Facts {
         Refusal::Grants(_) => (StatusCode::FORBIDDEN, "grant_required", Keep),
         Refusal::GrantsDown(down) => (StatusCode::SERVICE_UNAVAILABLE, grants_down(*down), Keep),
         Refusal::OriginRefused => (StatusCode::FORBIDDEN, "origin_refused", Keep),
+        Refusal::KeysDown => (StatusCode::SERVICE_UNAVAILABLE, "keys_down", Keep),
         Refusal::Upstream(fault) => {
             let (status, reason) = upstream(*fault);
             (status, reason, Keep)

@@ -80,6 +80,7 @@ fn refusals() -> Vec<Refusal> {
         Refusal::PageUnavailable,
         needed(None),
         needed(Some("https://gw.example.com/go?ticket=1")),
+        Refusal::KeysDown,
         Refusal::Internal,
     ];
     all.extend(malformed().map(Refusal::Malformed));
@@ -178,7 +179,7 @@ fn the_statuses_are_those_of_the_table() {
         Refusal::Misdirected => 421,
         Refusal::Unauthorized(_) => 401,
         Refusal::Forbidden(_) | Refusal::OriginRefused => 403,
-        Refusal::Upstream(UpstreamFault::Exhausted) => 503,
+        Refusal::KeysDown | Refusal::Upstream(UpstreamFault::Exhausted) => 503,
         Refusal::Upstream(UpstreamFault::Timeout | UpstreamFault::ConnectTimeout) => 504,
         Refusal::Upstream(_) => 502,
         Refusal::Grants(_) => 403,

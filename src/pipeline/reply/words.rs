@@ -62,10 +62,11 @@ pub(super) fn words(refusal: &Refusal) -> Words {
         Refusal::OriginRefused => {
             say("Not allowed from here", "This website may not call this address.", ASK_THE_DEVELOPER)
         }
-        Refusal::Upstream(fault) => upstream(*fault),
-        Refusal::PageUnavailable => {
-            say("Not available right now", "This page could not be made in time.", TRY_LATER)
+        Refusal::KeysDown => {
+            say("Not available at the moment", "Who is calling cannot be verified at the moment.", TRY_LATER)
         }
+        Refusal::Upstream(fault) => upstream(*fault),
+        Refusal::PageUnavailable => say("Not available right now", "This page could not be made in time.", TRY_LATER),
         Refusal::Internal => say("Something went wrong", "Something went wrong on our side.", TRY_LATER),
     }
 }
