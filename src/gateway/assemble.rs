@@ -120,7 +120,8 @@ impl Gateway {
             service: service.clone(),
         };
         let mut doors: Vec<_> = listeners.into_iter().map(|listener| (listener, door.clone())).collect();
-        let shared = Arc::new(Shared { clock, metrics, door: door::Door::shut(), grants: gateway.granting.port.clone() });
+        let shared =
+            Arc::new(Shared { clock, metrics, door: door::Door::shut(), grants: gateway.granting.port.clone() });
         for (id, orders) in receivers.into_iter().enumerate() {
             let start = Start {
                 id,
@@ -222,7 +223,13 @@ pub(crate) fn metrics(config: &Config, clock: &Clock) -> Result<Arc<Metrics>, St
         version: env!("CARGO_PKG_VERSION"),
         revision: option_env!("GATEWAY_REVISION").unwrap_or("unknown"),
     };
-    let tables = Tables { kinds: &KIND_NAMES, results: &Unauthorized::RESULTS, reasons: &REASONS, headers: &OMITTABLE, grants: &Standing::LABELS };
+    let tables = Tables {
+        kinds: &KIND_NAMES,
+        results: &Unauthorized::RESULTS,
+        reasons: &REASONS,
+        headers: &OMITTABLE,
+        grants: &Standing::LABELS,
+    };
     let metrics =
         Metrics::new(worker_count(config), build, tables).map_err(|fault| StartFault::Metrics(fault.to_string()))?;
     metrics.config_loaded(clock.unix_seconds());

@@ -16,7 +16,10 @@ impl Control {
     }
 
     /// Runs it there, and waits for what it comes to.
-    pub(crate) async fn carry<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> io::Result<T> {
+    pub(crate) async fn carry<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> io::Result<T> {
         let runtime = self.0.as_ref().ok_or(io::ErrorKind::BrokenPipe)?;
         runtime.spawn(work).await.map_err(io::Error::other)
     }

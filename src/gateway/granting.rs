@@ -98,7 +98,10 @@ impl Granting {
             Ok(Err(fault)) if !is_unreachable(&fault) => return Err(fault),
             unreachable => {
                 let why = unreachable.map_or_else(|_| "no answer in time".to_owned(), |fault| words(&fault));
-                tracing::error!(why, "started without the vault: routes that require a grant answer 503 until it is there");
+                tracing::error!(
+                    why,
+                    "started without the vault: routes that require a grant answer 503 until it is there"
+                );
                 tasks.spawn(open_later(making, tell));
             }
         }
@@ -157,13 +160,16 @@ impl Making {
     ) -> Result<Self, GrantingFault> {
         let apps = config.apps.iter().enumerate().map(|(at, app)| {
             let mut providers = providers(config, at);
-            if let Some(monday) = app.monday.as_ref().filter(|monday| !providers.iter().any(|one| one.name == monday.name)) {
+            if let Some(monday) =
+                app.monday.as_ref().filter(|monday| !providers.iter().any(|one| one.name == monday.name))
+            {
                 providers.push(Arc::clone(monday));
             }
             let on_uninstall = app.authorization.as_ref().map_or(OnUninstall::Revoke, |one| one.on_uninstall);
             AppGrants { name: app.name.clone(), providers, on_uninstall }
         });
-        let events = config.apps.iter().filter_map(|app| Some((app.name.clone(), app.authorization.as_ref()?.events.clone()?)));
+        let events =
+            config.apps.iter().filter_map(|app| Some((app.name.clone(), app.authorization.as_ref()?.events.clone()?)));
         Ok(Self {
             settings: settings.clone(),
             keys: KeyRing::new(&settings.keys)?,
@@ -199,11 +205,7 @@ impl Making {
             generations: Arc::clone(&self.generations),
             marks: Arc::clone(&self.marks),
             apps: self.apps.clone(),
-            terms: Terms {
-                stale: self.settings.stale,
-                cache_entries: self.settings.cache_entries,
-                ..Terms::default()
-            },
+            terms: Terms { stale: self.settings.stale, cache_entries: self.settings.cache_entries, ..Terms::default() },
         }))
     }
 }

@@ -180,9 +180,8 @@ impl Looked {
 
     /// Visible ASCII, and spaces inside; or nothing.
     fn set(&mut self, name: HeaderName, text: &str, says: Says) {
-        let fits = !text.is_empty()
-            && text.trim() == text
-            && text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
+        let fits =
+            !text.is_empty() && text.trim() == text && text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
         match HeaderValue::from_str(text) {
             Ok(mut header) if fits => {
                 header.set_sensitive(says == Says::Secret);

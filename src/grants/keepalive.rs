@@ -86,7 +86,8 @@ impl Grants {
     /// Tells once that a grant ends soon: the place of the telling is taken in the vault.
     async fn tell_ending(&self, key: &GrantKey) {
         let place = format!("ending/{}", key.row());
-        let told = self.0.vault.put((Table::Leases, &place), b"{}", Some(2 * limits::CHAIN_ENDING), Expected::Absent).await;
+        let told =
+            self.0.vault.put((Table::Leases, &place), b"{}", Some(2 * limits::CHAIN_ENDING), Expected::Absent).await;
         match told {
             Ok(Written::Version(_)) => self.note(What::Ending, key, By::Gateway).await,
             Ok(Written::Conflict) => {}
@@ -96,7 +97,8 @@ impl Grants {
 
     fn nothing_ends(&self) -> Ending {
         let apps = self.0.apps.iter();
-        apps.flat_map(|app| app.providers.iter().map(|provider| ((app.name.clone(), provider.name.clone()), 0))).collect()
+        apps.flat_map(|app| app.providers.iter().map(|provider| ((app.name.clone(), provider.name.clone()), 0)))
+            .collect()
     }
 
     fn clients(&self) -> impl Iterator<Item = &Client> {

@@ -65,7 +65,12 @@ impl Drop for Lease {
 }
 
 /// Renews, and in the end gives back.
-async fn hold(vault: Vault, (name, mut version): (String, u64), terms: LeaseTerms, mut released: oneshot::Receiver<()>) {
+async fn hold(
+    vault: Vault,
+    (name, mut version): (String, u64),
+    terms: LeaseTerms,
+    mut released: oneshot::Receiver<()>,
+) {
     let place = (Table::Leases, name.as_str());
     loop {
         if tokio::time::timeout(terms.renewed, &mut released).await.is_ok() {

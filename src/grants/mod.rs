@@ -169,12 +169,7 @@ pub(crate) enum Unusable {
 impl Who {
     /// The key of this user's own grant.
     pub(crate) fn own(&self, provider: &str) -> GrantKey {
-        GrantKey {
-            app: self.app.clone(),
-            account: self.account,
-            user: Some(self.user),
-            provider: provider.to_owned(),
-        }
+        GrantKey { app: self.app.clone(), account: self.account, user: Some(self.user), provider: provider.to_owned() }
     }
 
     /// The key of the account's grant.

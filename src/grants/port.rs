@@ -137,7 +137,12 @@ impl Port {
     }
 
     /// Asks what is known of the grants of a route, and waits: a second, and longer only for a token that is being refreshed.
-    pub(crate) async fn look(&self, needs: &Arc<Needs>, ids: (i64, i64), deadlines: &Deadlines) -> Result<Looked, Down> {
+    pub(crate) async fn look(
+        &self,
+        needs: &Arc<Needs>,
+        ids: (i64, i64),
+        deadlines: &Deadlines,
+    ) -> Result<Looked, Down> {
         self.ask(|reply| Question::Look(self.asked(needs, ids), reply), deadlines).await
     }
 
@@ -153,7 +158,12 @@ impl Port {
     }
 
     /// Keeps an answer on this core.
-    pub(crate) fn keep(copies: &mut Copies, place: (&Needs, (i64, i64)), looked: Looked, now_millis: u64) -> Rc<Looked> {
+    pub(crate) fn keep(
+        copies: &mut Copies,
+        place: (&Needs, (i64, i64)),
+        looked: Looked,
+        now_millis: u64,
+    ) -> Rc<Looked> {
         let (needs, (account, user)) = place;
         let place = (needs.id, account, user);
         let until = now_millis.saturating_add(u64::try_from(looked.keeps.as_millis()).unwrap_or(u64::MAX));
@@ -242,7 +252,11 @@ fn refuse(question: Question) {
             drop(reply.send(Answer::Down(Down::Store)));
         }
         Question::Uninstalled(who) => {
-            tracing::error!(app = who.app, account = who.account, "an uninstall came while the store cannot be reached: it is lost");
+            tracing::error!(
+                app = who.app,
+                account = who.account,
+                "an uninstall came while the store cannot be reached: it is lost"
+            );
         }
         Question::Installed(_) | Question::Alive(_) => {}
     }

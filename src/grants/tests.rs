@@ -12,13 +12,11 @@ use tokio::task::JoinSet;
 use url::Url;
 
 use super::*;
-use crate::oauth::web::Web;
 use crate::config::resolved::grants::Events;
 use crate::grants::journal::Opening;
 use crate::grants::lease::{Lease, LeaseTerms};
-use crate::oauth::provider::{
-    Client, ClientAuthentication, Connect, ConnectBy, Endpoints, RequestFormat,
-};
+use crate::oauth::provider::{Client, ClientAuthentication, Connect, ConnectBy, Endpoints, RequestFormat};
+use crate::oauth::web::Web;
 use crate::seal::KeyRing;
 use crate::secret::Secret;
 use crate::telemetry::metrics::{BuildInfo, Tables};
@@ -83,9 +81,10 @@ impl Provided {
                     }
                     calls.fetch_add(1, Ordering::SeqCst);
                     most.fetch_max(under_way.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                    let number = request.split("refresh_token=r").nth(1).and_then(|rest| {
-                        rest.split(|c: char| !c.is_ascii_digit()).next()?.parse::<usize>().ok()
-                    });
+                    let number = request
+                        .split("refresh_token=r")
+                        .nth(1)
+                        .and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next()?.parse::<usize>().ok());
                     let number = number.unwrap_or(0);
                     let is_newest = newest.load(Ordering::SeqCst) == number;
                     let is_good = is_newest || behaviour.reuse == Reuse::Allowed;
@@ -164,9 +163,11 @@ async fn read_request(stream: &mut tokio::net::TcpStream) -> String {
         all.extend_from_slice(&piece[..read]);
         let text = String::from_utf8_lossy(&all).into_owned();
         let whole = text.split_once("\r\n\r\n").is_some_and(|(head, body)| {
-            let length = head.to_ascii_lowercase().split("content-length:").nth(1).and_then(|rest| {
-                rest.lines().next()?.trim().parse::<usize>().ok()
-            });
+            let length = head
+                .to_ascii_lowercase()
+                .split("content-length:")
+                .nth(1)
+                .and_then(|rest| rest.lines().next()?.trim().parse::<usize>().ok());
             body.len() >= length.unwrap_or(0)
         });
         if whole || read == 0 {
@@ -241,13 +242,7 @@ fn gateway(vault: Vault, clock: &Clock, apps: (&[Arc<Provider>], OnUninstall), t
     let web = Web::new(None).unwrap();
     let events: BTreeMap<String, Events> = BTreeMap::new();
     let opening = Opening { audit: None, vault: vault.clone(), events, clock: clock.clone() };
-    let tables = Tables {
-        kinds: &[],
-        results: &[],
-        reasons: &[],
-        headers: &[],
-        grants: &Standing::LABELS,
-    };
+    let tables = Tables { kinds: &[], results: &[], reasons: &[], headers: &[], grants: &Standing::LABELS };
     let (providers, on_uninstall) = apps;
     Grants::new(Parts {
         vault,
@@ -287,9 +282,7 @@ async fn rush(gateways: &[Grants], provider: &Arc<Provider>, number: usize) -> V
     let mut requests = JoinSet::new();
     for at in 0..number {
         let (grants, provider) = (gateways[at % gateways.len()].clone(), Arc::clone(provider));
-        requests.spawn(async move {
-            grants.fresh(&who(1), &provider).await.map(|fresh| fresh.access().to_owned())
-        });
+        requests.spawn(async move { grants.fresh(&who(1), &provider).await.map(|fresh| fresh.access().to_owned()) });
     }
     requests.join_all().await
 }
@@ -512,11 +505,7 @@ async fn while_the_store_is_down_what_was_known_is_used_up_to_the_limit_and_noth
     let provided = Provided::start(QUICK).await;
     let (bench, provider) = (Bench::new().await, provided.provider("github"));
     bench.keep(&who(1).own("github"), &grant(3600)).await;
-    let terms = Terms {
-        believed: Duration::from_millis(50),
-        stale: Duration::from_millis(600),
-        ..Terms::default()
-    };
+    let terms = Terms { believed: Duration::from_millis(50), stale: Duration::from_millis(600), ..Terms::default() };
     let grants = bench.gateway_with(&[Arc::clone(&provider)], terms);
     assert_eq!(grants.standing(&who(1), &provider).await, Ok(Standing::Ok));
     assert_eq!(grants.standing(&who(2), &provider).await, Ok(Standing::Missing));

@@ -215,9 +215,9 @@ impl Grants {
         let Some(provider) = self.provider(app, MONDAY) else { return };
         let is_probe = |key: &GrantKey| key.provider == MONDAY;
         let Ok(grants) = self.of_account(app, account).await else { return };
-        let key = grants.into_iter().find(|(key, grant)| {
-            is_probe(key) && grant.state == State::Ok && grant.refresh.is_some()
-        });
+        let key = grants
+            .into_iter()
+            .find(|(key, grant)| is_probe(key) && grant.state == State::Ok && grant.refresh.is_some());
         if let Some((key, _)) = key
             && let Ok(Some(held)) = self.reread(&key).await
         {
@@ -233,7 +233,9 @@ impl Grants {
             match self.0.vault.remove(Table::Grants, &key.row(), Expected::Any).await {
                 Ok(_) => {}
                 // The mark stays, and the next look tries again.
-                Err(fault) => return tracing::warn!(%fault, app, account, "an uninstalled account's grants are not removed"),
+                Err(fault) => {
+                    return tracing::warn!(%fault, app, account, "an uninstalled account's grants are not removed");
+                }
             }
             self.0.cache.forget(&key);
             self.note(What::Revoked, &key, By::Monday).await;
@@ -246,12 +248,18 @@ impl Grants {
         self.mark(app, account, None).await;
     }
 
-    async fn of_account(&self, app: &str, account: i64) -> Result<Vec<(GrantKey, crate::grants::record::Grant)>, VaultFault> {
+    async fn of_account(
+        &self,
+        app: &str,
+        account: i64,
+    ) -> Result<Vec<(GrantKey, crate::grants::record::Grant)>, VaultFault> {
         let (prefix, mut all, mut after) = (format!("{app}/{account}/"), Vec::new(), None::<String>);
         loop {
             let page = self.0.vault.list(Table::Grants, &prefix, after.as_deref(), limits::GRANTS_PAGE).await;
-            let page = page.inspect_err(|fault| tracing::warn!(%fault, app, account, "cannot list an account's grants"))?;
-            let read = page.iter().filter_map(|record| Some((GrantKey::of_row(&record.key)?, decode(&record.plain).ok()?)));
+            let page =
+                page.inspect_err(|fault| tracing::warn!(%fault, app, account, "cannot list an account's grants"))?;
+            let read =
+                page.iter().filter_map(|record| Some((GrantKey::of_row(&record.key)?, decode(&record.plain).ok()?)));
             all.extend(read);
             match page.last() {
                 Some(last) if page.len() == limits::GRANTS_PAGE => after = Some(last.key.clone()),
@@ -286,4 +294,3 @@ impl Grants {
         self.0.apps.iter().find(|one| one.name == app).map_or(OnUninstall::Purge, |app| app.on_uninstall)
     }
 }
-

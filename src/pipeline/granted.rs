@@ -103,7 +103,10 @@ async fn link(
         app: needs.app.clone(),
         account,
         user,
-        slug: caller.claims().and_then(|claims| claims.account_slug.as_ref()).map(|slug: &Text| slug.as_str().to_owned()),
+        slug: caller
+            .claims()
+            .and_then(|claims| claims.account_slug.as_ref())
+            .map(|slug: &Text| slug.as_str().to_owned()),
         providers: refused.grants.iter().map(|grant| grant.provider.clone()).collect(),
     };
     let asking = pin!(work.worker.shared.door.reconnect(reconnect));

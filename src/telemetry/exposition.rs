@@ -231,10 +231,8 @@ fn upstreams(counted: &Counted) -> [Family; 3] {
 
 /// What became of grants: at requests, and by themselves.
 fn grants(counted: &Counted) -> [Family; 3] {
-    let mut uses = Family::counter(
-        "gateway_grants_total",
-        "Grants that requests needed, by app, provider and what they came to.",
-    );
+    let mut uses =
+        Family::counter("gateway_grants_total", "Grants that requests needed, by app, provider and what they came to.");
     let mut changes = Family::counter("gateway_grant_changes_total", "Changes of grants, by app, provider and result.");
     let mut ending = Family::gauge(
         "gateway_grants_ending",

@@ -302,7 +302,7 @@ mod tests {
         kinds: &["action", "view"],
         results: &["ok", "expired"],
         reasons: &["no_route", "expired"],
-            headers: &["x-monday-account-slug"],
+        headers: &["x-monday-account-slug"],
         grants: &["ok", "missing", "expired", "revoked", "insufficient", "unknown"],
     };
     const BUILD: BuildInfo = BuildInfo { version: "0.1.0", revision: "abc" };

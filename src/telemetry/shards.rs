@@ -213,7 +213,12 @@ pub struct ProcessCounters {
 impl ProcessCounters {
     /// Zeros, for the headers of a table of this length.
     pub(super) fn new(headers: usize) -> Self {
-        Self { connections: Default::default(), handshakes: Default::default(), headers: zeros(headers + 1), copies: Default::default() }
+        Self {
+            connections: Default::default(),
+            handshakes: Default::default(),
+            headers: zeros(headers + 1),
+            copies: Default::default(),
+        }
     }
 
     /// The client connections that speak this protocol.

@@ -8,8 +8,8 @@ mod words;
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, STRICT_TRANSPORT_SECURITY, VARY, WWW_AUTHENTICATE,
-    X_CONTENT_TYPE_OPTIONS,
+    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, STRICT_TRANSPORT_SECURITY, VARY,
+    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use serde::Serialize;
@@ -96,7 +96,8 @@ fn weight(text: &str) -> u16 {
 pub(crate) fn reply(refusal: &Refusal, look: &Look<'_>) -> Response<Bytes> {
     let status = facts(refusal).status;
     let words = words(refusal);
-    let mut response = if look.wants_page() { page(&words, look) } else { json(&words, (status, reconnect(refusal)), look) };
+    let mut response =
+        if look.wants_page() { page(&words, look) } else { json(&words, (status, reconnect(refusal)), look) };
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -196,7 +197,8 @@ fn json(words: &Words, (status, reconnect): (StatusCode, Option<&str>), look: &L
 }
 
 fn page(words: &Words, look: &Look<'_>) -> Response<Bytes> {
-    let page = Page { title: words.title, happened: &words.happened, advice: &words.advice, request_id: look.request_id };
+    let page =
+        Page { title: words.title, happened: &words.happened, advice: &words.advice, request_id: look.request_id };
     let mut response = whole(page.html().into_bytes());
     pages::set_headers(response.headers_mut());
     response

@@ -3,9 +3,9 @@
 use http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY};
 
 use super::*;
-use crate::jwt::Flaw;
 use crate::grants::Down;
 use crate::grants::standing::Standing;
+use crate::jwt::Flaw;
 use crate::pipeline::refusal::{Forbidden, GrantsNeeded, Malformed, NeededGrant, UpstreamFault};
 use crate::pipeline::reply::detail::log_detail;
 use crate::pipeline::reply::facts::{Connection, REASONS};
