@@ -18,6 +18,7 @@ use crate::config::{Loaded, Mistakes, Secrets, load};
 use crate::gateway::assemble::{StartFault, rehearse};
 use crate::snapshot::build::BuildFault;
 use crate::tls::files::{FileFlaw, TlsFault};
+use crate::vault::StoreAddress;
 
 /// What can be typed after `check`; the file's name comes from the options of all commands.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
@@ -111,7 +112,7 @@ fn mistakes_json(mistakes: &Mistakes, bad: &[BadFile]) -> Value {
 fn summary_json(loaded: &Loaded, bad: &[BadFile], args: Args) -> Value {
     let warnings = loaded.warnings.iter().map(crate::config::Mistake::to_json);
     let findings: Vec<Value> = warnings.chain(bad.iter().map(BadFile::to_json)).collect();
-    let mut answer = json!({ "ok": bad.is_empty(), "findings": findings });
+    let mut answer = json!({ "ok": bad.is_empty(), "findings": findings, "notes": notes(&loaded.config) });
     if let (true, Some(object)) = (args.print, answer.as_object_mut()) {
         object.insert("configuration".to_owned(), effective(&loaded.config));
         let register: Vec<Value> = registrations(&loaded.config).iter().map(Registration::to_json).collect();
@@ -125,6 +126,9 @@ fn summary(path: &Path, loaded: &Loaded, args: Args) -> String {
     let mut text = String::new();
     for warning in &loaded.warnings {
         let _written = writeln!(text, "{warning}\n");
+    }
+    for note in notes(config) {
+        let _written = writeln!(text, "note: {note}\n");
     }
     if args.print {
         text.push_str(&toml_text(&effective(config)));
@@ -140,6 +144,20 @@ fn summary(path: &Path, loaded: &Loaded, args: Args) -> String {
     ];
     let _written = writeln!(text, "{}: ok ({})", path.display(), parts.join(", "));
     text
+}
+
+/// What is right, and good to know.
+fn notes(config: &Config) -> Vec<&'static str> {
+    let store = config.vault.as_ref().map(|vault| match vault.store {
+        StoreAddress::Sqlite(_) => {
+            "the vault is a SQLite file, for one gateway only: several that share grants need PostgreSQL or Redis"
+        }
+        StoreAddress::Postgres(_) => "several gateways may share this vault",
+        StoreAddress::Redis(_) => {
+            "several gateways may share this vault; it is refused at start without an append-only file, or where it may evict"
+        }
+    });
+    store.into_iter().collect()
 }
 
 /// The effective configuration as the file would write it.
@@ -194,7 +212,7 @@ fn row(config: &Config, route: &Route) -> [String; 7] {
 }
 
 fn register_text(config: &Config) -> String {
-    let mut text = "\n# To register at monday\n".to_owned();
+    let mut text = "\n# To register\n".to_owned();
     for one in registrations(config) {
         let _written = writeln!(text, "# {}  {}\n#     {}", one.app, one.url, one.place);
     }
@@ -221,7 +239,9 @@ mod tests {
         let config = loaded(WHOLE).config;
         let text = toml_text(&effective(&config));
         assert!(!text.contains("CANARY"), "{text}");
-        let again = loaded(&text.replace("********", "00000000000000000000000000000000")).config;
+        // A key of the vault is 32 bytes in base64.
+        let text_again = text.replace("keys = [\"********\"]", &format!("keys = [\"{}\"]", "0".repeat(43)));
+        let again = loaded(&text_again.replace("********", "00000000000000000000000000000000")).config;
         assert_eq!(toml_text(&effective(&again)), text);
     }
 
@@ -232,7 +252,12 @@ mod tests {
         for words in [
             "# HOST            METHODS   PATH",
             "https://gw.example.com/planner/actions/...\n#     the action block of an integration recipe: Run URL",
-            "gateway.toml: ok (2 apps, 2 upstreams, 3 routes, 3 warnings)\n",
+            "https://gw.example.com/planner/authorize\n#     the integration feature: Authorization URL",
+            "https://gw.example.com/planner/authorize/callback/monday\n#     the app's OAuth page: Redirect URLs",
+            "https://gw.example.com/old/github/callback\n#     at GitHub: the redirect URI (callback URL) of your OAuth client",
+            "https://gw.example.com/planner/authorize/callback/crm\n#     at crm",
+            "note: several gateways may share this vault",
+            "gateway.toml: ok (3 apps, 2 upstreams, 4 routes, 11 warnings)\n",
         ] {
             assert!(shown.contains(words), "{words}:\n{shown}");
         }

@@ -119,31 +119,31 @@ fn warn_unused(file: &written::File, lists: &[&At<Many<String>>], providers: &Pr
     }
 }
 
-/// A grant that nobody is asked for is there only if it was imported.
+/// Where the gateway serves no Authorization URL of the app, nobody can connect: a grant is there only if it was imported.
 fn warn_unasked(file: &written::File, routes: &[&At<written::Route>], sheet: &mut Sheet<'_>) {
     let apps = file.apps.given().map_or(&[][..], |apps| apps.is.0.as_slice());
     for route in routes {
         let Some(name) = route.is.app.given() else { continue };
         let app = apps.iter().find(|(known, _)| known.is == name.is).and_then(|(_, app)| app.given());
         let Some(app) = app else { continue };
-        let asked = match &app.is.authorization {
-            Field::Given(table) => table.is.grants.given(),
-            Field::Absent => None,
-            Field::Wrong => continue,
+        let is_served = match &app.is.authorization {
+            Field::Given(table) => table.is.status_url.is_absent(),
+            Field::Absent => false,
+            Field::Wrong => true,
         };
-        for one in
-            [&route.is.grants, &route.is.require].into_iter().filter_map(Field::given).flat_map(|list| &list.is.0)
-        {
-            if asked.is_none_or(|asked| !asked.is.0.iter().any(|known| known.is == one.is)) {
-                sheet.warn(
-                    one.place,
-                    format!(
-                        "nobody is asked for this grant: the Authorization URL of app `{}` does not name it",
-                        name.is
-                    ),
-                    format!("add \"{}\" to `grants` of [apps.{}.authorization]", one.is, name.is),
-                );
-            }
+        let lists = [&route.is.grants, &route.is.require].into_iter().filter_map(Field::given);
+        if let (false, Some(first)) = (is_served, lists.flat_map(|list| &list.is.0).next()) {
+            sheet.warn(
+                first.place,
+                format!(
+                    "nobody can connect here: the gateway serves no Authorization URL with grants for app `{}`",
+                    name.is
+                ),
+                format!(
+                    "add [apps.{}.authorization] with path and grants, or import the grants into the vault",
+                    name.is
+                ),
+            );
         }
     }
 }

@@ -30,7 +30,7 @@ const OWN_TOKEN: [&str; 7] =
     ["grant_type", "code", "redirect_uri", "client_id", "client_secret", "code_verifier", "refresh_token"];
 
 /// A client without anything of a service.
-fn plain(endpoints: Endpoints) -> Client {
+pub(crate) fn plain(endpoints: Endpoints) -> Client {
     Client {
         endpoints,
         monday: None,
