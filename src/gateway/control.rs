@@ -15,6 +15,15 @@ impl Control {
         Builder::new_multi_thread().worker_threads(1).thread_name("control").enable_all().build().map(Some).map(Self)
     }
 
+    /// Runs it there, and waits for what it comes to.
+    pub(crate) async fn carry<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> io::Result<T> {
+        let runtime = self.0.as_ref().ok_or(io::ErrorKind::BrokenPipe)?;
+        runtime.spawn(work).await.map_err(io::Error::other)
+    }
+
     /// Runs it until it ends, or the gateway does.
     pub(crate) fn run(&self, work: impl Future<Output = ()> + Send + 'static) {
         if let Some(runtime) = &self.0 {

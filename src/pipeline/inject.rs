@@ -52,13 +52,18 @@ pub(crate) struct Resigning<'a> {
 
 /// What the backend is told about an admitted request.
 pub(crate) fn inject(admitted: &Admitted<'_>, resigning: Resigning<'_>) -> HeaderChanges {
-    changes(admitted.routed().route(), admitted.caller(), resigning)
+    let mut changes = changes(admitted.routed().route(), admitted.caller(), resigning);
+    if let Some(granted) = admitted.granted() {
+        changes.set.extend(granted.looked.headers.iter().cloned());
+        changes.omitted.extend(granted.looked.omitted.iter().cloned());
+    }
+    changes
 }
 
 /// What a route's backend is told about a caller.
 pub(crate) fn changes(route: &Route, caller: &Caller, resigning: Resigning<'_>) -> HeaderChanges {
     let mut changes = HeaderChanges {
-        set: Vec::with_capacity(12),
+        set: Vec::with_capacity(16),
         authorization: authorization(route, caller, resigning),
         omitted: SmallVec::new(),
     };

@@ -11,6 +11,7 @@ use http::{HeaderValue, StatusCode};
 use crate::authorize::door::Door;
 use crate::clock::Clock;
 use crate::deadline::Deadlines;
+use crate::grants::port::{self, Port};
 use crate::issuers::copies::Copies;
 use crate::pipeline::guard::watch::{UpgradeOutcome, Watch};
 use crate::pipeline::peer::{Client, ConnInfo, ForwardedValues, Trust};
@@ -30,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) metrics: Arc<Metrics>,
     /// To the pages that the gateway serves.
     pub(crate) door: Door,
+    /// To what is known of grants; none without a vault.
+    pub(crate) grants: Option<Port>,
 }
 
 /// One core.
@@ -43,6 +46,8 @@ pub(crate) struct Worker {
     pub(crate) deadlines: Deadlines,
     /// Its part of the access log.
     pub(crate) lines: RefCell<Lines>,
+    /// What it was told of grants.
+    pub(crate) copies: RefCell<port::Copies>,
     /// Its copies of the issuers' keys.
     pub(crate) keys: Copies,
     installed: RefCell<Rc<Installed>>,
@@ -98,6 +103,7 @@ impl Worker {
             shared,
             deadlines,
             lines: RefCell::new(lines),
+            copies: RefCell::default(),
             keys: Copies::default(),
             installed: RefCell::new(Rc::new(installed)),
             request_ids: RequestIds::new(),

@@ -7,13 +7,16 @@ pub(crate) mod body;
 pub(crate) mod challenge;
 pub(crate) mod forward;
 pub(crate) mod forwarded;
+pub(crate) mod granted;
 pub(crate) mod guard;
 pub(crate) mod inject;
+pub(crate) mod lifecycle;
 pub(crate) mod lifetimes;
 pub(crate) mod observe;
 pub(crate) mod peer;
 pub(crate) mod referer;
 pub(crate) mod refusal;
+pub(crate) mod rejected;
 pub(crate) mod reply;
 pub(crate) mod route;
 pub(crate) mod serve;
@@ -112,7 +115,7 @@ async fn steps(work: &mut Work<'_>, asking: &Asking, request: Request<Incoming>)
         return Ok(echo.map(Content::Whole));
     }
     let caller = verify(work, &routed).await?;
-    let admitted = admit(routed, caller).await?;
+    let admitted = admit(work, routed, caller).await?;
     let admitted = match serve(work, admitted).await? {
         Turn::On(admitted) => admitted,
         Turn::Served(mut answer) => {

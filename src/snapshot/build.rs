@@ -15,6 +15,7 @@ use crate::jwt;
 use crate::monday::app_keys::AppKeys;
 use crate::snapshot::cors::Cors;
 use crate::snapshot::index::{Entry, Index};
+use crate::snapshot::needs::Needs;
 use crate::snapshot::served::{Page, served};
 use crate::snapshot::{App, Route, Snapshot, Target as RouteTarget};
 use crate::telemetry::metrics::{Metrics, NO_ROUTE};
@@ -177,6 +178,7 @@ fn route(one: &resolved::Route, page: Option<Page>, keys: &[Arc<AppKeys>], lasti
         name: one.name.clone(),
         kind: one.kind,
         fixed: fixed(one, app.as_ref()),
+        needs: app.as_ref().and_then(|app| Needs::of(one, &app.keys.name, metrics)),
         app,
         issuer: one.issuer.and_then(|at| lasting.issuers.get(at)).map(Arc::clone),
         methods: one.methods.clone(),

@@ -5,6 +5,7 @@
 pub(crate) mod build;
 pub(crate) mod cors;
 pub(crate) mod index;
+pub(crate) mod needs;
 pub(crate) mod served;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use crate::monday::app_keys::AppKeys;
 use crate::monday::kinds::Kind;
 use crate::snapshot::cors::Cors;
 use crate::snapshot::index::{Found, Index};
+use crate::snapshot::needs::Needs;
 use crate::snapshot::served::Page;
 use crate::telemetry::counters::PerWorker;
 use crate::telemetry::metrics::{AppCounters, RouteCounters};
@@ -82,6 +84,8 @@ pub(crate) struct Route {
     pub(crate) templates: Vec<InjectHeader>,
     /// Whether all claims are injected.
     pub(crate) inject_claims: bool,
+    /// Whose tokens go into headers, and which of them are required; none if none do.
+    pub(crate) needs: Option<Arc<Needs>>,
     /// One set a core.
     pub(crate) counters: Arc<PerWorker<RouteCounters>>,
 }
