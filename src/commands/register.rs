@@ -97,3 +97,24 @@ const fn place_of(kind: Kind) -> Option<&'static str> {
         Kind::Jwt | Kind::Public => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::config::Secrets;
+    use crate::config::load::load_text;
+    use crate::config::relations::served::PAGES;
+    use crate::snapshot::served::served;
+
+    #[test]
+    fn what_is_served_below_an_authorization_url_is_what_the_configuration_keeps_free() {
+        let whole = include_str!("../config/whole.toml");
+        let config = load_text("gateway.toml", whole, Path::new("/"), Secrets::Assume).unwrap().config;
+        for one in served(&config) {
+            let Some(below) = one.route.path.strip_prefix("/planner/authorize/") else { continue };
+            let is_known = PAGES.contains(&below) || below.starts_with("keys/") || below.starts_with("callback/");
+            assert!(is_known, "{below}");
+        }
+    }
+}

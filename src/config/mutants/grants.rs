@@ -141,7 +141,14 @@ fn what_the_gateway_serves_is_no_routes() {
         mutant(from, &format!("path = \"{path}\""), words);
         mutant("callback = \"/old/github/callback\"", &format!("callback = \"{path}\""), words);
     }
-    mutant("callback = \"/old/github/callback\"", "callback = \"/planner/authorize\"", "is an Authorization URL");
+    for page in ["", "/connect", "/connections", "/keys/desk", "/callback/crm"] {
+        let callback = format!("callback = \"/planner/authorize{page}\"");
+        mutant("callback = \"/old/github/callback\"", &callback, "or of a page below it");
+    }
+    for free in ["/planner/authorize/callback/github", "/planner/authorize/callback", "/other/authorize/done"] {
+        let text = WHOLE.replace("callback = \"/old/github/callback\"", &format!("callback = \"{free}\""));
+        assert!(read(&text).is_ok(), "{free}");
+    }
     before("per = \"account\"", "callback = \"/old/github/callback\"", "the same callback");
 }
 

@@ -399,6 +399,20 @@ fn all_mistakes_of_a_file_come_at_once_with_line_and_column() {
 }
 
 #[test]
+fn a_list_that_is_never_closed_shows_nothing_of_what_it_took_in() {
+    for (from, to) in [
+        ("can = [\"read\", \"list\", \"revoke\", \"sign\"]", "can = ["),
+        ("grants = [\"github\", \"known\"]", "grants = ["),
+        ("methods = [\"GET\", \"POST\"]", "methods = ["),
+        ("scopes = [\"me:read\", \"boards:read\"]", "scopes = [\"me:read\","),
+        ("audience = [\"https://api.example.com\"]", "audience = ["),
+        ("authorize_params = { prompt = \"consent\" }", "authorize_params = {"),
+    ] {
+        assert!(WHOLE.contains(from) && read(&WHOLE.replace(from, to)).is_err(), "{from}");
+    }
+}
+
+#[test]
 fn what_works_but_is_not_meant_is_warned_about() {
     for (from, to, words) in [
         ("app = \"bare\"\n", "", "no route uses app `bare`"),
