@@ -132,7 +132,7 @@ fn registered(config: &Config, called: Option<&Uri>) -> String {
 
 /// Makes the token for a request to `called`.
 pub(crate) fn mint(args: &MintArgs, config: &Config, called: Option<&Uri>, now: i64) -> Result<Minted, MintFault> {
-    if args.kind == Kind::Public {
+    if !args.kind.row().is_mondays() {
         return Err(MintFault::Public);
     }
     let app = app(config, args.app.as_deref())?;
@@ -196,7 +196,9 @@ pub(crate) mod tests {
 
     use serde_json::json;
 
+    use crate::config::resolved::grants::{Branding, MondayHosts};
     use crate::config::resolved::{AccessLog, Audience, Drain, Level, Limits, Log, LogFormat, PublicUrl, Server};
+    use crate::oauth::provider::MondayGeneration;
 
     /// One app with both secrets, at `https://gw.example.com`.
     pub(crate) fn config() -> Config {
@@ -233,9 +235,21 @@ pub(crate) mod tests {
                 app_id: Some(7),
                 audience: Audience::Origin,
                 leeway: Duration::from_secs(30),
+                oauth: MondayGeneration::V21,
+                monday: None,
+                authorization: None,
             }],
             upstreams: Vec::new(),
             routes: Vec::new(),
+            providers: Vec::new(),
+            monday: MondayHosts {
+                auth: "https://auth.monday.com".parse().unwrap(),
+                api: "https://api.monday.com/v2".parse().unwrap(),
+            },
+            issuers: Vec::new(),
+            vault: None,
+            internal: None,
+            branding: Branding::default(),
         }
     }
 

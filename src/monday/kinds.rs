@@ -28,6 +28,8 @@ pub(crate) enum Kind {
     View,
     /// A person's browser at the Authorization URL.
     Authorization,
+    /// The other clients of the same backend, with tokens of an issuer.
+    Jwt,
     /// Anyone; nobody is identified.
     Public,
 }
@@ -54,6 +56,8 @@ pub(crate) enum SignedBy {
     Client,
     /// The Signing Secret; if it does not fit, the Client Secret (monday's pages disagree).
     SigningThenClient,
+    /// A key of the route's issuer.
+    Issuer,
     /// Nothing is signed.
     Nobody,
 }
@@ -67,6 +71,8 @@ pub(crate) enum Shape {
     DatOrFlat,
     /// Flat, and `backToUrl` is required.
     FlatWithBackToUrl,
+    /// As the issuer's table in gateway.toml says.
+    Configured,
     /// No claims.
     None,
 }
@@ -117,7 +123,7 @@ const SERVER: Row = Row {
 };
 
 /// The table, in the order of `Kind`.
-pub(crate) const KINDS: [Row; 12] = [
+pub(crate) const KINDS: [Row; 13] = [
     Row { timeout: 55, ..SERVER },
     Row { kind: Kind::Subscribe, name: "subscribe", ..SERVER },
     Row { kind: Kind::Unsubscribe, name: "unsubscribe", ..SERVER },
@@ -154,6 +160,15 @@ pub(crate) const KINDS: [Row; 12] = [
         ..SERVER
     },
     Row {
+        kind: Kind::Jwt,
+        name: "jwt",
+        signed_by: SignedBy::Issuer,
+        shape: Shape::Configured,
+        caller: Caller::Anyone,
+        only_monday: false,
+        ..SERVER
+    },
+    Row {
         kind: Kind::Public,
         name: "public",
         token: TokenPlace::Nowhere,
@@ -164,6 +179,10 @@ pub(crate) const KINDS: [Row; 12] = [
         ..SERVER
     },
 ];
+
+/// A view's request whose token may only be in the field.
+#[expect(clippy::indexing_slicing, reason = "done by the compiler, which would refuse a place that is not there")]
+pub(crate) const VIEW_IN_HEADER: Row = Row { token: TokenPlace::Header, ..KINDS[Kind::View as usize] };
 
 /// The names, as metrics number the kinds.
 #[expect(clippy::indexing_slicing, reason = "done by the compiler, which would refuse a place that is not there")]
@@ -196,6 +215,11 @@ impl Kind {
 }
 
 impl Row {
+    /// Whether its token is monday's: signed with a secret of the app.
+    pub(crate) const fn is_mondays(&self) -> bool {
+        !matches!(self.signed_by, SignedBy::Issuer | SignedBy::Nobody)
+    }
+
     /// Whether its claims can come under `dat`, where guests, viewers and admins are told apart.
     pub(crate) const fn has_dat(&self) -> bool {
         matches!(self.shape, Shape::DatOrFlat)

@@ -49,7 +49,7 @@ impl Default for Mint<'_> {
 }
 
 impl Mint<'_> {
-    /// The claims that monday gives a token of this kind; null for `public`, which has none.
+    /// The claims that monday gives a token of this kind; null for `jwt`, which are not monday's, and `public`, which has none.
     pub(crate) fn claims(&self, kind: Kind) -> Value {
         match kind {
             Kind::Action
@@ -70,7 +70,7 @@ impl Mint<'_> {
                 "iat": self.issued_at,
             }),
             Kind::AppLifecycle | Kind::View => self.session(),
-            Kind::Public => Value::Null,
+            Kind::Jwt | Kind::Public => Value::Null,
         }
     }
 
@@ -133,7 +133,7 @@ pub(crate) fn token(claims: &Value, secret: &Secret) -> String {
 pub(crate) fn signed_by_client(kind: Kind) -> bool {
     match kind.row().signed_by {
         SignedBy::Client => true,
-        SignedBy::Signing | SignedBy::SigningThenClient | SignedBy::Nobody => false,
+        SignedBy::Signing | SignedBy::SigningThenClient | SignedBy::Issuer | SignedBy::Nobody => false,
     }
 }
 

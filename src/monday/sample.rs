@@ -39,7 +39,7 @@ pub(crate) fn body(kind: Kind, account_id: i64, user_id: i64) -> Option<Value> {
             "app_id": 1_000_000_000, "user_id": user_id, "account_id": account_id,
             "timestamp": "2026-01-01T00:00:00.000Z",
         } })),
-        Kind::View | Kind::Authorization | Kind::Public => None,
+        Kind::View | Kind::Authorization | Kind::Jwt | Kind::Public => None,
     }
 }
 

@@ -46,7 +46,7 @@ impl Verdict {
 pub(crate) fn verdict(kind: Kind, status: u16, body: &[u8]) -> Verdict {
     let severity = severity_code(body);
     match kind {
-        Kind::View | Kind::Authorization | Kind::Public => Verdict::Shown,
+        Kind::View | Kind::Authorization | Kind::Jwt | Kind::Public => Verdict::Shown,
         _ if (200..300).contains(&status) => Verdict::Done,
         Kind::Action if status >= 400 && severity == Some(6000) => Verdict::Disabled,
         Kind::Action if (400..500).contains(&status) || (status >= 500 && severity.is_some()) => Verdict::Final,

@@ -7,15 +7,19 @@ pub(crate) mod body;
 pub(crate) mod challenge;
 pub(crate) mod forward;
 pub(crate) mod forwarded;
+pub(crate) mod granted;
 pub(crate) mod guard;
 pub(crate) mod inject;
+pub(crate) mod lifecycle;
 pub(crate) mod lifetimes;
 pub(crate) mod observe;
 pub(crate) mod peer;
 pub(crate) mod referer;
 pub(crate) mod refusal;
+pub(crate) mod rejected;
 pub(crate) mod reply;
 pub(crate) mod route;
+pub(crate) mod serve;
 pub(crate) mod verify;
 
 use std::future::poll_fn;
@@ -29,7 +33,8 @@ use http::{HeaderMap, HeaderValue, Request, Response};
 use hyper::body::Incoming;
 
 use crate::headers;
-use crate::monday::kinds::TokenPlace;
+use crate::issuers::claims::When;
+use crate::monday::kinds::{Row, TokenPlace, VIEW_IN_HEADER};
 use crate::pipeline::admit::{Admitted, admit};
 use crate::pipeline::answer::answer;
 use crate::pipeline::body::{AnswerOut, Content};
@@ -43,8 +48,11 @@ use crate::pipeline::refusal::{Refusal, UpstreamFault};
 use crate::pipeline::reply::facts::{self, facts};
 use crate::pipeline::reply::{Look, Prefers, reply, set_strict_transport};
 use crate::pipeline::route::{Routed, Way, route};
+use crate::pipeline::serve::{Turn, serve};
+use crate::pipeline::verify::issued::{AskedOfIssuer, judge_issued};
 use crate::pipeline::verify::{Asked, Caller, judge};
-use crate::snapshot::Snapshot;
+use crate::snapshot::served::Page;
+use crate::snapshot::{Route, Snapshot};
 use crate::upstream::pool::Pool;
 
 /// One request at work: what its steps may use beside what they are given.
@@ -106,8 +114,15 @@ async fn steps(work: &mut Work<'_>, asking: &Asking, request: Request<Incoming>)
         cross_origin(work.seen, asking.origin.as_ref(), echo.headers_mut());
         return Ok(echo.map(Content::Whole));
     }
-    let caller = verify(work, &routed)?;
-    let admitted = admit(routed, caller).await?;
+    let caller = verify(work, &routed).await?;
+    let admitted = admit(work, routed, caller).await?;
+    let admitted = match serve(work, admitted).await? {
+        Turn::On(admitted) => admitted,
+        Turn::Served(mut answer) => {
+            cross_origin(work.seen, asking.origin.as_ref(), answer.headers_mut());
+            return Ok(answer.map(Content::Whole));
+        }
+    };
     #[cfg(test)]
     panic_on_demand(admitted.routed().clean().request().headers());
     let changes = inject(&admitted, work.resigning(&admitted));
@@ -128,24 +143,47 @@ fn panic_on_demand(fields: &HeaderMap) {
     assert!(!fields.contains_key(PANIC_ON_DEMAND), "a panic on demand");
 }
 
-/// Lets `judge` say who calls, and counts what it says.
-fn verify(work: &mut Work<'_>, routed: &Routed<'_>) -> Result<Caller, Refusal> {
+/// What a route's kind asks of a request. A link that connects is asked for with a token in the field only: one in a query lies in logs
+/// and histories.
+fn row(route: &Route) -> &'static Row {
+    match route.page() {
+        Some(Page::Connect) => &VIEW_IN_HEADER,
+        _ => route.kind.row(),
+    }
+}
+
+/// Lets `judge` say who calls, and counts what it says. Waits only for an issuer's key that this core does not have yet.
+async fn verify(work: &mut Work<'_>, routed: &Routed<'_>) -> Result<Caller, Refusal> {
     let (clean, route) = (routed.clean(), routed.route());
     let asked = Asked {
-        row: route.kind.row(),
+        row: row(route),
         app: route.app.as_ref().map(|app| app.keys.as_ref()),
         public_urls: &work.snapshot().public_urls,
         path: clean.path(),
         now: work.worker.shared.clock.unix_seconds(),
     };
     let fields = clean.request().headers().get_all(http::header::AUTHORIZATION);
-    let judged = judge(fields.iter().map(HeaderValue::as_bytes), clean.query(), &asked);
+    let fields = fields.iter().map(HeaderValue::as_bytes);
+    let judged = match &route.issuer {
+        None => judge(fields, clean.query(), &asked).map_err(Refusal::Unauthorized),
+        Some(issuer) => {
+            let leeway = asked.app.map_or(0, |app| app.leeway);
+            let asked = AskedOfIssuer { issuer, copies: &work.worker.keys, when: When { now: asked.now, leeway } };
+            // Boxed: what waits for keys is large, and hardly any request does.
+            Box::pin(judge_issued(fields, clean.query(), &asked)).await
+        }
+    };
     if let Some(app) = route.app.as_ref().filter(|_| asked.row.token != TokenPlace::Nowhere) {
-        let result = judged.as_ref().err().map_or(0, refusal::Unauthorized::result);
-        app.counters.get(work.worker.id).verified(route.kind as usize, result);
+        let counters = app.counters.get(work.worker.id);
+        match &judged {
+            Ok(_) => counters.verified(route.kind as usize, 0),
+            Err(Refusal::Unauthorized(why)) => counters.verified(route.kind as usize, why.result()),
+            // Nothing was judged.
+            Err(_) => {}
+        }
     }
-    let caller = judged.map_err(Refusal::Unauthorized)?;
-    work.seen.ids = caller.claims().map(|claims| (claims.account_id, claims.user_id));
+    let caller = judged?;
+    work.seen.ids = caller.ids();
     Ok(caller)
 }
 
@@ -209,7 +247,7 @@ impl<'r> Work<'r> {
     }
 
     fn resigning(&self, admitted: &Admitted<'_>) -> Resigning<'r> {
-        let upstream = self.snapshot().upstreams.get(admitted.routed().route().upstream);
+        let upstream = admitted.routed().route().upstream().and_then(|at| self.snapshot().upstreams.get(at));
         Resigning {
             key: upstream.and_then(|upstream| upstream.resign.as_ref()),
             now: self.worker.shared.clock.unix_seconds(),

@@ -10,11 +10,14 @@ use rustls::pki_types::ServerName;
 
 use crate::config::resolved::{self, Config, HostHeader, InjectValue, UpstreamServer};
 use crate::headers::{self, Removal};
+use crate::issuers::Issuer;
 use crate::jwt;
 use crate::monday::app_keys::AppKeys;
 use crate::snapshot::cors::Cors;
 use crate::snapshot::index::{Entry, Index};
-use crate::snapshot::{App, Route, Snapshot};
+use crate::snapshot::needs::Needs;
+use crate::snapshot::served::{Page, served};
+use crate::snapshot::{App, Route, Snapshot, Target as RouteTarget};
 use crate::telemetry::metrics::{Metrics, NO_ROUTE};
 use crate::tls::CertificatePaths;
 use crate::tls::certificates::Certificates;
@@ -48,6 +51,8 @@ pub(crate) struct Lasting<'a> {
     pub(crate) metrics: &'a Metrics,
     /// Open connections.
     pub(crate) open: &'a mut OpenCounts,
+    /// In the order of the configuration's issuers.
+    pub(crate) issuers: &'a [Arc<Issuer>],
 }
 
 /// Builds the snapshot of a configuration. `certificates` are those of its TLS listeners, loaded already.
@@ -60,10 +65,14 @@ pub(crate) fn build(
     let upstreams =
         config.upstreams.iter().map(|one| upstream(one, lasting).map(Arc::new)).collect::<Result<_, _>>()?;
     let injected = config.routes.iter().flat_map(|route| route.inject_headers.iter().map(|header| header.name.clone()));
+    let granted = config
+        .providers
+        .iter()
+        .flat_map(|one| std::iter::once(one.header.clone()).chain(one.values.iter().map(|(_, header)| header.clone())));
     Ok(Snapshot {
         index: index(config),
-        routes: config.routes.iter().map(|one| route(one, &keys, lasting.metrics)).collect(),
-        removal: Removal::new(injected),
+        routes: routes(config, &keys, lasting),
+        removal: Removal::new(injected.chain(granted)),
         trusted_proxies: config.server.trusted_proxies.clone(),
         public_urls: config.server.public_urls.clone(),
         limits: config.server.limits.clone(),
@@ -73,14 +82,22 @@ pub(crate) fn build(
     })
 }
 
-/// The index of a configuration's routes, also for `explain`.
+/// The index of a configuration's routes, and after them of what the gateway serves; also for `explain`.
 pub(crate) fn index(config: &Config) -> Index {
+    let served = served(config);
     let entries: Vec<Entry<'_>> = config
         .routes
         .iter()
+        .chain(served.iter().map(|one| &one.route))
         .map(|route| Entry { host: route.host.as_deref(), pattern: &route.pattern, methods: &route.methods })
         .collect();
     Index::build(&entries)
+}
+
+/// In the index's order.
+fn routes(config: &Config, keys: &[Arc<AppKeys>], lasting: &Lasting<'_>) -> Vec<Route> {
+    let own = config.routes.iter().map(|one| route(one, None, keys, lasting));
+    own.chain(served(config).into_iter().map(|one| route(&one.route, Some(one.page), keys, lasting))).collect()
 }
 
 /// An app's keys, prepared.
@@ -151,7 +168,8 @@ fn authority(server: &UpstreamServer) -> Option<HeaderValue> {
     HeaderValue::try_from(format!("{host}:{port}")).ok()
 }
 
-fn route(one: &resolved::Route, keys: &[Arc<AppKeys>], metrics: &Metrics) -> Route {
+fn route(one: &resolved::Route, page: Option<Page>, keys: &[Arc<AppKeys>], lasting: &Lasting<'_>) -> Route {
+    let metrics = lasting.metrics;
     let app = one
         .app
         .and_then(|at| keys.get(at))
@@ -160,9 +178,15 @@ fn route(one: &resolved::Route, keys: &[Arc<AppKeys>], metrics: &Metrics) -> Rou
         name: one.name.clone(),
         kind: one.kind,
         fixed: fixed(one, app.as_ref()),
+        needs: app.as_ref().and_then(|app| Needs::of(one, &app.keys.name, metrics)),
         app,
+        issuer: one.issuer.and_then(|at| lasting.issuers.get(at)).map(Arc::clone),
         methods: one.methods.clone(),
-        upstream: one.upstream,
+        target: match page {
+            None => RouteTarget::Upstream(one.upstream),
+            Some(page @ Page::Status) => RouteTarget::PageOrUpstream(page, one.upstream),
+            Some(page) => RouteTarget::Page(page),
+        },
         strip_prefix: one.strip_prefix.clone(),
         timeout: one.timeout,
         max_body: one.max_body,

@@ -5,6 +5,8 @@
 pub(crate) mod build;
 pub(crate) mod cors;
 pub(crate) mod index;
+pub(crate) mod needs;
+pub(crate) mod served;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,10 +16,13 @@ use ipnet::IpNet;
 
 use crate::config::resolved::{Allow, Authorization, InjectHeader, Limits, PublicUrl};
 use crate::headers::Removal;
+use crate::issuers::Issuer;
 use crate::monday::app_keys::AppKeys;
 use crate::monday::kinds::Kind;
 use crate::snapshot::cors::Cors;
 use crate::snapshot::index::{Found, Index};
+use crate::snapshot::needs::Needs;
+use crate::snapshot::served::Page;
 use crate::telemetry::counters::PerWorker;
 use crate::telemetry::metrics::{AppCounters, RouteCounters};
 use crate::tls::certificates::Certificates;
@@ -53,10 +58,12 @@ pub(crate) struct Route {
     pub(crate) kind: Kind,
     /// Whose tokens it takes, with the header values and counters of that app; none on a `public` route without an app.
     pub(crate) app: Option<App>,
+    /// Whose tokens a route of kind `jwt` takes.
+    pub(crate) issuer: Option<Arc<Issuer>>,
     /// The methods that it takes; any if empty.
     pub(crate) methods: Vec<Method>,
-    /// Where its requests go: a position in `Snapshot::upstreams`.
-    pub(crate) upstream: usize,
+    /// Where its requests go.
+    pub(crate) target: Target,
     /// Taken off the path before it is forwarded.
     pub(crate) strip_prefix: Option<String>,
     /// To the head of the answer.
@@ -77,8 +84,21 @@ pub(crate) struct Route {
     pub(crate) templates: Vec<InjectHeader>,
     /// Whether all claims are injected.
     pub(crate) inject_claims: bool,
+    /// Whose tokens go into headers, and which of them are required; none if none do.
+    pub(crate) needs: Option<Arc<Needs>>,
     /// One set a core.
     pub(crate) counters: Arc<PerWorker<RouteCounters>>,
+}
+
+/// Where the requests of a route go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// To a backend: a position in `Snapshot::upstreams`.
+    Upstream(usize),
+    /// Nowhere: the gateway answers.
+    Page(Page),
+    /// The gateway answers, or lets the request go on to a backend.
+    PageOrUpstream(Page, usize),
 }
 
 /// A route's app.
@@ -99,6 +119,24 @@ pub(crate) enum Matched<'s> {
     Nothing,
     /// A route has, but not with this method; what `Allow` says.
     OtherMethods(String),
+}
+
+impl Route {
+    /// The backend that its requests may go to: a position in `Snapshot::upstreams`.
+    pub(crate) fn upstream(&self) -> Option<usize> {
+        match self.target {
+            Target::Upstream(at) | Target::PageOrUpstream(_, at) => Some(at),
+            Target::Page(_) => None,
+        }
+    }
+
+    /// The page that the gateway serves here.
+    pub(crate) fn page(&self) -> Option<&Page> {
+        match &self.target {
+            Target::Page(page) | Target::PageOrUpstream(page, _) => Some(page),
+            Target::Upstream(_) => None,
+        }
+    }
 }
 
 impl Snapshot {

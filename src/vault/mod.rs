@@ -1,7 +1,26 @@
-//! Sealed records by key, in one of three stores. Knows no OAuth: a record is bytes. What `put` and `take` have acknowledged is durable.
+//! Sealed records by key, in one of three stores: SQLite, PostgreSQL, Redis. Knows no OAuth: a record is bytes, sealed before a store sees
+//! them. What `put` and `take` have acknowledged is durable: the store has synchronised it to its disk.
+//!
+//! Keys of rows are not sealed, since they are listed by prefix: whoever has a key that is secret gives its hash. Each operation ends within
+//! its bound (`limits`), also when the store hangs; what became of a write that ended so is not known, as with any commit.
 
+mod address;
+mod reseal;
+mod row;
+pub(crate) mod sqlite;
+
+pub(crate) use self::address::{AddressFlaw, StoreAddress};
+pub(crate) use self::reseal::Resealed;
+pub(crate) use self::row::{Row, Rows};
+
+use std::time::Duration;
+
+use tokio::sync::broadcast;
 use zeroize::Zeroizing;
 
+use self::row::Put;
+use self::sqlite::Sqlite;
+use crate::limits::{VAULT_LIST, VAULT_RECORD_BYTES};
 use crate::seal::KeyRing;
 
 /// What kinds of records there are: each has its own keys.
@@ -19,12 +38,38 @@ pub(crate) enum Table {
     Installs,
 }
 
+impl Table {
+    /// All of them.
+    pub(crate) const ALL: [Self; 5] = [Self::Grants, Self::States, Self::Leases, Self::Events, Self::Installs];
+
+    /// Its name in the stores, and a part of each record's identity: never changed.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Grants => "grants",
+            Self::States => "states",
+            Self::Leases => "leases",
+            Self::Events => "events",
+            Self::Installs => "installs",
+        }
+    }
+
+    /// The table of that name.
+    pub(crate) fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|table| table.name() == name)
+    }
+
+    /// Whether gateways tell each other of its changes: of those that somebody keeps copies of. The others are many and short.
+    pub(crate) const fn is_told(self) -> bool {
+        matches!(self, Self::Grants | Self::Installs)
+    }
+}
+
 /// A record, opened.
 #[derive(Debug)]
 pub(crate) struct Record {
     /// Its key.
     pub(crate) key: String,
-    /// The fence: it grows with every write of this key.
+    /// The fence: it grows with every write of this key, also after a removal. Sealing again does not change it.
     pub(crate) version: u64,
     /// Unix milliseconds after which it is not there any more, by the store's clock.
     pub(crate) expires: Option<u64>,
@@ -83,71 +128,166 @@ pub(crate) enum Change {
     Anything,
 }
 
-/// `vault.store`, parsed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum StoreAddress {
-    /// A file.
-    Sqlite(std::path::PathBuf),
-    /// A URL with its password in it, or the name of a libpq environment.
-    Postgres(crate::secret::Secret),
-    /// redis or rediss.
-    Redis(crate::secret::Secret),
-}
-
 /// An open vault. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(crate) struct Vault {}
+pub(crate) struct Vault {
+    /// Where the records are.
+    store: Store,
+    /// What seals them.
+    keys: KeyRing,
+}
+
+/// The three.
+#[derive(Clone, Debug)]
+enum Store {
+    Sqlite(Sqlite),
+}
+
+/// Does the same with whichever store it is.
+macro_rules! of_store {
+    ($vault:expr, $store:ident => $what:expr) => {
+        match &$vault.store {
+            Store::Sqlite($store) => $what,
+        }
+    };
+}
 
 impl Vault {
-    /// Opens the store, migrates its schema forward, refuses one that cannot keep what it acknowledges.
-    pub(crate) async fn open(_address: &StoreAddress, _keys: KeyRing) -> Result<Self, VaultFault> {
-        unimplemented!()
+    /// Opens the store, migrates its schema forward, refuses one that cannot keep what it acknowledges. Within a tokio runtime, which carries
+    /// the store's tasks from then on.
+    pub(crate) async fn open(address: &StoreAddress, keys: KeyRing) -> Result<Self, VaultFault> {
+        let store = match address {
+            StoreAddress::Sqlite(path) => Store::Sqlite(Sqlite::open(path).await?),
+            StoreAddress::Postgres(_) | StoreAddress::Redis(_) => {
+                return Err(VaultFault::Refused("not in this build".to_owned()));
+            }
+        };
+        Ok(Self { store, keys })
+    }
+
+    /// Says that this process is a gateway, which changes the store for as long as it runs. A file has one gateway only; a second
+    /// one is refused. Commands that look into the same file, or change a record, need not ask.
+    pub(crate) fn serve(&self) -> Result<(), VaultFault> {
+        match &self.store {
+            Store::Sqlite(sqlite) => sqlite.lock(),
+        }
     }
 
     /// A record, unless it is absent or expired.
-    pub(crate) async fn get(&self, _table: Table, _key: &str) -> Result<Option<Record>, VaultFault> {
-        unimplemented!()
+    pub(crate) async fn get(&self, table: Table, key: &str) -> Result<Option<Record>, VaultFault> {
+        let found = of_store!(self, store => store.get(table, row::key(key)?).await)?;
+        found.map(|row| self.opened(table, row)).transpose()
     }
 
     /// Writes a record, if what is there is what is expected. `lifetime` from now, by the store's clock.
     pub(crate) async fn put(
         &self,
-        _place: (Table, &str),
-        _plain: &[u8],
-        _lifetime: Option<std::time::Duration>,
-        _expected: Expected,
+        (table, key): (Table, &str),
+        plain: &[u8],
+        lifetime: Option<Duration>,
+        expected: Expected,
     ) -> Result<Written, VaultFault> {
-        unimplemented!()
+        let put = self.sealed((table, key), plain, lifetime, expected)?;
+        let written = self.write(vec![put]).await?;
+        written.into_iter().next().ok_or_else(|| VaultFault::Refused("no answer".to_owned()))
+    }
+
+    /// Seals a record that `put_all` is to write.
+    pub(crate) fn sealed(
+        &self,
+        (table, key): (Table, &str),
+        plain: &[u8],
+        lifetime: Option<Duration>,
+        expected: Expected,
+    ) -> Result<Put, VaultFault> {
+        let key = row::key(key)?;
+        if plain.len() > VAULT_RECORD_BYTES {
+            return Err(VaultFault::Refused(format!(
+                "a record of {} bytes: {VAULT_RECORD_BYTES} at most",
+                plain.len()
+            )));
+        }
+        let sealed = self.keys.seal(&identity(table, &key), plain)?;
+        Ok(Put { table, key, sealed, lifetime, expected })
+    }
+
+    /// Writes many, each for itself, with fewer waits for the disk than one after the other. Answers in their order. A fault leaves
+    /// open which of them are written.
+    pub(crate) async fn put_all(&self, puts: Vec<Put>) -> Result<Vec<Written>, VaultFault> {
+        if puts.is_empty() { Ok(Vec::new()) } else { self.write(puts).await }
     }
 
     /// Reads and removes a record in one step: of many that take it, one gets it.
-    pub(crate) async fn take(&self, _table: Table, _key: &str) -> Result<Option<Record>, VaultFault> {
-        unimplemented!()
+    pub(crate) async fn take(&self, table: Table, key: &str) -> Result<Option<Record>, VaultFault> {
+        let taken = of_store!(self, store => store.take(table, row::key(key)?).await)?;
+        taken.map(|row| self.opened(table, row)).transpose()
     }
 
     /// Removes a record, if what is there is what is expected. True if it is gone by this call.
-    pub(crate) async fn remove(&self, _table: Table, _key: &str, _expected: Expected) -> Result<bool, VaultFault> {
-        unimplemented!()
+    pub(crate) async fn remove(&self, table: Table, key: &str, expected: Expected) -> Result<bool, VaultFault> {
+        of_store!(self, store => store.remove(table, row::key(key)?, expected).await)
     }
 
-    /// Records whose keys begin with `prefix` and come after `after`, in the order of their keys' bytes.
+    /// Records whose keys begin with `prefix` and come after `after`, in the order of their keys' bytes; at most `limits::VAULT_LIST` at once.
+    /// Fewer than `limit` (or than that) are the last ones.
     pub(crate) async fn list(
         &self,
-        _table: Table,
-        _prefix: &str,
-        _after: Option<&str>,
-        _limit: usize,
+        table: Table,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
     ) -> Result<Vec<Record>, VaultFault> {
-        unimplemented!()
+        let rows = self.rows(Rows::new(table, prefix, after, limit)?).await?;
+        rows.into_iter().map(|row| self.opened(table, row)).collect()
     }
 
     /// How many records a table has under a prefix.
-    pub(crate) async fn count(&self, _table: Table, _prefix: &str) -> Result<u64, VaultFault> {
-        unimplemented!()
+    pub(crate) async fn count(&self, table: Table, prefix: &str) -> Result<u64, VaultFault> {
+        of_store!(self, store => store.count(Rows::new(table, prefix, None, VAULT_LIST)?).await)
     }
 
-    /// What changes from now on.
-    pub(crate) fn changes(&self) -> tokio::sync::broadcast::Receiver<Change> {
-        unimplemented!()
+    /// What changes from now on: grants and installs, at every gateway. A receiver that is told it lagged takes that as `Anything`.
+    pub(crate) fn changes(&self) -> broadcast::Receiver<Change> {
+        of_store!(self, store => store.changes())
+    }
+
+    /// How many writes the store has seen in all: at least as many as were sealed by any gateway with any key.
+    pub(crate) async fn writes(&self) -> Result<u64, VaultFault> {
+        of_store!(self, store => store.writes().await)
+    }
+
+    /// The keys that seal it.
+    pub(crate) const fn keys(&self) -> &KeyRing {
+        &self.keys
+    }
+
+    /// Rows as the store has them.
+    pub(crate) async fn rows(&self, rows: Rows) -> Result<Vec<Row>, VaultFault> {
+        of_store!(self, store => store.list(rows).await)
+    }
+
+    /// A row, opened.
+    pub(crate) fn opened(&self, table: Table, row: Row) -> Result<Record, VaultFault> {
+        let opened = self.keys.open(&identity(table, &row.key), &row.sealed)?;
+        Ok(Record { key: row.key, version: row.version, expires: row.expires, plain: opened.plain })
+    }
+
+    async fn write(&self, puts: Vec<Put>) -> Result<Vec<Written>, VaultFault> {
+        of_store!(self, store => store.write(puts).await)
+    }
+
+    /// Puts the same records under the newest key in their rows' places, unless a row has changed. Versions stay. How many it did.
+    async fn replace(&self, table: Table, rows: Vec<Row>) -> Result<u64, VaultFault> {
+        if rows.is_empty() { Ok(0) } else { of_store!(self, store => store.replace(table, rows).await) }
     }
 }
+
+/// What a record is the value of.
+fn identity(table: Table, key: &str) -> [&[u8]; 2] {
+    [table.name().as_bytes(), key.as_bytes()]
+}
+
+#[cfg(test)]
+mod contract;
+#[cfg(test)]
+mod servers;

@@ -182,7 +182,7 @@ allow    = {{ admin_only = true }}
 "#,
         nobody = nobody.display(),
     );
-    for row in &KINDS {
+    for row in KINDS.iter().filter(|row| row.kind != Kind::Jwt) {
         let (kind, base) = (row.name, base(row.kind));
         let app = if row.kind == Kind::Public { "" } else { "app      = \"planner\"\n" };
         let more = if row.kind == Kind::Action {

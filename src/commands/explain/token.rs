@@ -16,7 +16,7 @@ use crate::config::resolved::{App, Config};
 use crate::jwt::{Compact, Key};
 use crate::limits::TOKEN_BYTES;
 use crate::monday::claims::{Claims, ClaimsFlaw};
-use crate::monday::kinds::{KINDS, Kind, Row, Shape, SignedBy, TokenPlace};
+use crate::monday::kinds::{KINDS, Kind, Row, Shape, TokenPlace};
 use crate::pipeline::refusal::{Refusal, Unauthorized};
 use crate::pipeline::reply::detail::log_detail;
 use crate::pipeline::verify::{Asked, judge};
@@ -103,7 +103,7 @@ fn explain(args: &ExplainTokenArgs, config: &Config, token: &str, now: i64) -> R
     let keys = app_keys(app);
     let verdicts: Vec<_> = KINDS
         .iter()
-        .filter(|row| row.signed_by != SignedBy::Nobody && args.kind.is_none_or(|kind| kind == row.kind))
+        .filter(|row| row.is_mondays() && args.kind.is_none_or(|kind| kind == row.kind))
         .map(|row| {
             let asked = Asked { row, app: Some(&keys), public_urls: &config.server.public_urls, path: &path, now };
             (row, judged(bare, &asked))

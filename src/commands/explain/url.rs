@@ -305,7 +305,7 @@ fn needs(route: &Route, config: &Config) -> Vec<(u16, String)> {
             Shape::Flat => "with accountId and userId, and without backToUrl",
             Shape::DatOrFlat => "with account and user ids, under dat or flat, and without backToUrl",
             Shape::FlatWithBackToUrl => "with accountId, userId and backToUrl",
-            Shape::None => "",
+            Shape::Configured | Shape::None => "",
         };
         needs.push((
             401,
@@ -348,7 +348,7 @@ const fn secret(signed_by: SignedBy) -> Option<&'static str> {
         SignedBy::Signing => Some("the signing_secret"),
         SignedBy::Client => Some("the client_secret"),
         SignedBy::SigningThenClient => Some("the signing_secret or the client_secret"),
-        SignedBy::Nobody => None,
+        SignedBy::Issuer | SignedBy::Nobody => None,
     }
 }
 

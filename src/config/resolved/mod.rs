@@ -5,13 +5,16 @@ pub(crate) mod grants;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
 
+use crate::config::resolved::grants::{AppAuthorization, Branding, Internal, Issuer, MondayHosts, VaultSettings};
 pub(crate) use crate::monday::app_keys::Audience;
 use crate::monday::kinds::Kind;
+use crate::oauth::provider::{MondayGeneration, Provider};
 use crate::secret::Secret;
 
 /// The whole file.
@@ -29,6 +32,18 @@ pub(crate) struct Config {
     pub(crate) upstreams: Vec<Upstream>,
     /// `[[routes]]`, in the file's order, which means nothing.
     pub(crate) routes: Vec<Route>,
+    /// `[providers.*]`, in the file's order, also those that nothing uses. Without "monday": each app has its own (`App::monday`).
+    pub(crate) providers: Vec<Arc<Provider>>,
+    /// `[monday]`, or monday's own hosts.
+    pub(crate) monday: MondayHosts,
+    /// `[issuers.*]`, in the file's order.
+    pub(crate) issuers: Vec<Issuer>,
+    /// `[vault]`; there if anything needs it.
+    pub(crate) vault: Option<VaultSettings>,
+    /// `[internal]`; without it there is no internal listener.
+    pub(crate) internal: Option<Internal>,
+    /// `[pages]`.
+    pub(crate) branding: Branding,
 }
 
 /// `[server]`.
@@ -174,6 +189,12 @@ pub(crate) struct App {
     pub(crate) audience: Audience,
     /// Seconds of tolerance for `exp`, `nbf` and `iat`.
     pub(crate) leeway: Duration,
+    /// Which generation of monday's OAuth the app uses.
+    pub(crate) oauth: MondayGeneration,
+    /// The built-in provider as this app uses it; there where `client_id` and `client_secret` are.
+    pub(crate) monday: Option<Arc<Provider>>,
+    /// `[apps.NAME.authorization]`: the Authorization URL, if the gateway serves it.
+    pub(crate) authorization: Option<AppAuthorization>,
 }
 
 /// `[upstreams.NAME]`.
@@ -271,6 +292,12 @@ pub(crate) struct Route {
     pub(crate) inject_claims: bool,
     /// `inject.headers`.
     pub(crate) inject_headers: Vec<InjectHeader>,
+    /// Whose tokens go into headers, `require` among them; by default the app's grants on kinds that only monday's servers call.
+    pub(crate) grants: Vec<Arc<Provider>>,
+    /// Those without which a request is not forwarded: a part of `grants`.
+    pub(crate) require: Vec<Arc<Provider>>,
+    /// Index into `issuers`; present for kind `jwt`, and for no other.
+    pub(crate) issuer: Option<usize>,
 }
 
 /// The path of a route.

@@ -259,6 +259,12 @@ impl Stamp {
         }
         &self.text
     }
+
+    /// The same with milliseconds and `Z`.
+    pub(super) fn whole(&mut self, unix_millis: u64) -> String {
+        let second = String::from_utf8_lossy(self.second(unix_millis / 1000));
+        format!("{second}.{:03}Z", unix_millis % 1000)
+    }
 }
 
 /// Year, month and day of the day that lies so many days after 1970-01-01. Source: Howard Hinnant, "chrono-Compatible

@@ -32,6 +32,11 @@ const SPARE_BUFFERS: usize = 4;
 /// Room beyond the limit, so that the line that passes it does not make the buffer grow.
 const LINE_ROOM: usize = 4 * 1024;
 
+/// A moment as the access log writes it: RFC 3339, UTC, milliseconds.
+pub(crate) fn timestamp(unix_millis: u64) -> String {
+    Stamp::default().whole(unix_millis)
+}
+
 /// Where the lines go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Destination {

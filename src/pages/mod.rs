@@ -2,27 +2,16 @@
 //! Takes sentences, returns HTML in which every one of them is escaped, and the headers that keep a page from being framed,
 //! stored or told to others. Knows no refusal and no flow. CSP level 3; WCAG 2.2 (contrast, language, headings).
 
+pub(crate) mod brand;
+pub(crate) mod screen;
+pub(crate) mod style;
+pub(crate) mod words;
+
 use std::sync::LazyLock;
 
 use askama::Template;
-use aws_lc_rs::digest;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY};
 use http::{HeaderMap, HeaderValue};
-
-/// Inline, so that a page is one answer; the policy names it by its hash.
-const STYLE: &str = "\
-:root{color-scheme:light dark;--ground:#f6f7fb;--card:#fff;--text:#24262f;--quiet:#5b5f6e;--line:#dfe2ec;--accent:#0b5fcc}\
-@media(prefers-color-scheme:dark){:root{--ground:#14161d;--card:#1e212b;--text:#eef0f6;--quiet:#a9aec0;--line:#343948;--accent:#7fb4ff}}\
-*{box-sizing:border-box}\
-body{margin:0;min-height:100vh;display:grid;place-items:center;padding:1.5rem;background:var(--ground);color:var(--text);\
-font:1rem/1.6 system-ui,-apple-system,'Segoe UI',Roboto,sans-serif}\
-main{width:100%;max-width:34rem;padding:2rem;background:var(--card);border:1px solid var(--line);border-top:4px solid var(--accent);border-radius:.5rem}\
-h1{margin:0 0 .75rem;font-size:1.5rem;line-height:1.25}\
-p{margin:0 0 .75rem}\
-footer{margin-top:1.5rem;padding-top:.75rem;border-top:1px solid var(--line);color:var(--quiet);font-size:.875rem}\
-code{font-family:ui-monospace,Consolas,monospace;overflow-wrap:anywhere}";
 
 /// What a page says.
 #[derive(Clone, Copy, Debug, Template)]
@@ -35,7 +24,7 @@ code{font-family:ui-monospace,Consolas,monospace;overflow-wrap:anywhere}";
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="robots" content="noindex">
 <title>{{ title }}</title>
-<style>{{ crate::pages::STYLE|safe }}</style>
+<style>{{ crate::pages::style::plain()|safe }}</style>
 </head>
 <body>
 <main>
@@ -75,7 +64,7 @@ pub(crate) fn set_headers(headers: &mut HeaderMap) {
 
 /// Nothing may be loaded, run, framed or submitted; only the one style applies.
 static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
-    let hash = STANDARD.encode(digest::digest(&digest::SHA256, STYLE.as_bytes()));
+    let hash = style::hash(style::plain());
     let policy = format!(
         "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     );
@@ -99,7 +88,7 @@ mod tests {
     fn the_policy_names_the_style_that_the_page_has_and_forbids_frames() {
         let html = Page { title: "t", happened: "h", advice: "a", request_id: "r" }.html();
         let style = html.split("<style>").nth(1).and_then(|rest| rest.split("</style>").next()).expect("style");
-        let hash = STANDARD.encode(digest::digest(&digest::SHA256, style.as_bytes()));
+        let hash = style::hash(style);
         let mut headers = HeaderMap::new();
         set_headers(&mut headers);
         let policy = headers[CONTENT_SECURITY_POLICY].to_str().expect("ASCII");

@@ -1,0 +1,60 @@
+//! Sealing again what an older key has sealed, so that the older key can be removed. Goes through every table in batches, and changes a
+//! row only if nobody else has in between. May be ended at any moment and begun again: what is done is done.
+
+use crate::limits::VAULT_LIST;
+use crate::vault::row::{Row, Rows};
+use crate::vault::{Table, Vault, VaultFault, identity};
+
+/// How far it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Resealed {
+    /// Rows looked at.
+    pub(crate) seen: u64,
+    /// Rows that are under the newest key now and were not before.
+    pub(crate) sealed: u64,
+    /// Rows that somebody else has written in between, under the newest key of his.
+    pub(crate) overtaken: u64,
+    /// Rows that no key of the ring opens; they stay as they are.
+    pub(crate) unreadable: u64,
+}
+
+impl Vault {
+    /// Seals every row under the newest key. `progress` is told after each batch.
+    pub(crate) async fn reseal(&self, mut progress: impl FnMut(Resealed)) -> Result<Resealed, VaultFault> {
+        let mut so_far = Resealed::default();
+        for table in Table::ALL {
+            let mut after: Option<String> = None;
+            loop {
+                let rows = self.rows(Rows::new(table, "", after.as_deref(), VAULT_LIST)?).await?;
+                let is_last = rows.len() < VAULT_LIST;
+                after = rows.last().map(|row| row.key.clone());
+                self.reseal_rows(table, rows, &mut so_far).await?;
+                progress(so_far);
+                if is_last {
+                    break;
+                }
+            }
+        }
+        Ok(so_far)
+    }
+
+    async fn reseal_rows(&self, table: Table, rows: Vec<Row>, so_far: &mut Resealed) -> Result<(), VaultFault> {
+        let mut again = Vec::new();
+        for row in rows {
+            so_far.seen += 1;
+            if self.keys.is_current(&row.sealed) {
+                continue;
+            }
+            let Ok(opened) = self.keys.open(&identity(table, &row.key), &row.sealed) else {
+                so_far.unreadable += 1;
+                continue;
+            };
+            let sealed = self.keys.seal(&identity(table, &row.key), &opened.plain)?;
+            again.push(Row { sealed, ..row });
+        }
+        let (asked, done) = (again.len() as u64, self.replace(table, again).await?);
+        so_far.sealed += done;
+        so_far.overtaken += asked - done;
+        Ok(())
+    }
+}
