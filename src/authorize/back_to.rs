@@ -63,12 +63,21 @@ pub(crate) fn judge(text: &str, allowed: &[BackTo]) -> Result<Destination, Astra
     let written = rest.split(['/', '?', '#']).next().unwrap_or_default().to_ascii_lowercase();
     let is_plain = written.strip_suffix(":443").unwrap_or(&written) == host;
     let is_default = url.username().is_empty() && url.password().is_none() && url.port().is_none();
-    if !is_plain || !is_default || host.ends_with('.') || !host.contains('.') {
+    if !is_plain || !is_default || !is_host_name(host) {
         return Err(Astray::Authority);
     }
     let slug = allowed.iter().find_map(|entry| entry.covers(host)).ok_or(Astray::Host)?;
     let slug = slug.map(str::to_owned);
     Ok(Destination { slug, url: url.into() })
+}
+
+/// Two labels and more, of letters, digits and hyphens: a browser's host may hold much more than a name of the DNS.
+fn is_host_name(host: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    };
+    host.contains('.') && host.len() <= 253 && host.split('.').all(is_label)
 }
 
 impl BackTo {
