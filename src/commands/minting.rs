@@ -196,7 +196,7 @@ pub(crate) mod tests {
 
     use serde_json::json;
 
-    use crate::config::resolved::grants::Branding;
+    use crate::config::resolved::grants::{Branding, MondayHosts};
     use crate::config::resolved::{AccessLog, Audience, Drain, Level, Limits, Log, LogFormat, PublicUrl, Server};
     use crate::oauth::provider::MondayGeneration;
 
@@ -242,7 +242,10 @@ pub(crate) mod tests {
             upstreams: Vec::new(),
             routes: Vec::new(),
             providers: Vec::new(),
-            monday: crate::config::resolve::grants::monday_hosts(),
+            monday: MondayHosts {
+                auth: "https://auth.monday.com".parse().unwrap(),
+                api: "https://api.monday.com/v2".parse().unwrap(),
+            },
             issuers: Vec::new(),
             vault: None,
             internal: None,

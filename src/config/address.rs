@@ -14,6 +14,15 @@ use crate::config::resolved::PublicUrl;
 use crate::config::sheet::Sheet;
 use crate::config::units::text;
 
+/// `internal.listen`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum InternalAddress {
+    /// Address and port.
+    Tcp(SocketAddr),
+    /// `unix:/path`.
+    Unix(PathBuf),
+}
+
 /// `10.0.0.0/8` or `10.1.2.3`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Proxies(pub(crate) IpNet);
@@ -34,6 +43,7 @@ pub(crate) enum ServerUrl {
     Unix(PathBuf),
 }
 
+const INTERNAL_RIGHT: &str = "\"127.0.0.1:9465\" or \"unix:/run/gateway.sock\"";
 const LISTEN_RIGHT: &str = "an address and a port, as in \"0.0.0.0:8443\" or \"[::]:8443\"";
 const PUBLIC_URL_RIGHT: &str = "the URL that monday uses, as in \"https://gw.example.com\"";
 const SERVER_RIGHT: &str = "\"http://host:port\", \"https://host:port\" or \"unix:/path/to.sock\"";
@@ -44,6 +54,22 @@ impl Read for SocketAddr {
         match written.parse() {
             Ok(address) => Some(address),
             Err(_) => sheet.refuse(node.span().into(), "this is no address with a port", LISTEN_RIGHT),
+        }
+    }
+}
+
+impl Read for InternalAddress {
+    fn read(node: &Node<'_>, sheet: &mut Sheet<'_>) -> Option<Self> {
+        let written = text(node, INTERNAL_RIGHT, sheet)?;
+        if let Some(path) = written.strip_prefix("unix:") {
+            if path.starts_with('/') && path.len() > 1 && !path.contains('\0') {
+                return Some(Self::Unix(path.into()));
+            }
+            return sheet.refuse(node.span().into(), "a Unix socket is named by an absolute path", INTERNAL_RIGHT);
+        }
+        match written.parse() {
+            Ok(address) => Some(Self::Tcp(address)),
+            Err(_) => sheet.refuse(node.span().into(), "this is no address with a port", INTERNAL_RIGHT),
         }
     }
 }
@@ -197,6 +223,7 @@ macro_rules! text_schema {
 }
 
 text_schema! {
+    InternalAddress, "InternalAddress", "Address and port, or unix:/path.", "127.0.0.1:9465";
     Proxies, "Proxies", "An address or a block of addresses.", "10.0.0.0/8";
     PublicUrl, "PublicUrl", "An http or https origin, perhaps with a path.", "https://gw.example.com";
     ServerUrl, "ServerUrl", "http://host:port, https://host:port or unix:/path.", "http://127.0.0.1:3000";

@@ -72,7 +72,7 @@ fn forbidden(name: &str) -> Option<&'static str> {
 
 /// One header of a route.
 pub(crate) fn header(name: &At<String>, value: &At<HeaderText>, sheet: &mut Sheet<'_>) -> Option<InjectHeader> {
-    let name = header_name(name, sheet);
+    let name = settable_name(name, "a route", sheet);
     let value = match &value.is {
         HeaderText::Text(text) => template(text, value.place, sheet),
         HeaderText::Secret(source) => secret_value(source, value.place, sheet),
@@ -80,7 +80,8 @@ pub(crate) fn header(name: &At<String>, value: &At<HeaderText>, sheet: &mut Shee
     Some(InjectHeader { name: name?, value: value? })
 }
 
-fn header_name(name: &At<String>, sheet: &mut Sheet<'_>) -> Option<HeaderName> {
+/// The name of a header that a route or a provider sets.
+pub(crate) fn settable_name(name: &At<String>, by: &str, sheet: &mut Sheet<'_>) -> Option<HeaderName> {
     let lower = name.is.to_ascii_lowercase();
     let is_plain = !lower.is_empty() && lower.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     if !is_plain {
@@ -93,7 +94,7 @@ fn header_name(name: &At<String>, sheet: &mut Sheet<'_>) -> Option<HeaderName> {
     if let Some(why) = forbidden(&lower) {
         return sheet.refuse(
             name.place,
-            format!("`{}` cannot be set by a route: {why}", quotable(&name.is)),
+            format!("`{}` cannot be set by {by}: {why}", quotable(&name.is)),
             "choose another name, or remove it",
         );
     }

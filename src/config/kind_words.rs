@@ -11,9 +11,8 @@ use crate::monday::kinds::{KINDS, Kind};
 
 impl Read for Kind {
     fn read(node: &Node<'_>, sheet: &mut Sheet<'_>) -> Option<Self> {
-        let words: Vec<(&str, Self)> =
-            KINDS.iter().map(|row| (row.name, row.kind)).filter(|(_, kind)| *kind != Self::Jwt).collect();
-        choose(node, &words, &[("jwt", "it does not verify tokens of other issuers yet")], sheet)
+        let words: Vec<(&str, Self)> = KINDS.iter().map(|row| (row.name, row.kind)).collect();
+        choose(node, &words, &[], sheet)
     }
 }
 
@@ -23,7 +22,7 @@ impl JsonSchema for Kind {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let words: Vec<&str> = KINDS.iter().filter(|row| row.kind != Self::Jwt).map(|row| row.name).collect();
+        let words: Vec<&str> = KINDS.iter().map(|row| row.name).collect();
         schema(json!({ "type": "string", "enum": words }))
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod access_log;
 pub(crate) mod address;
+pub(crate) mod endpoint;
 pub(crate) mod headers;
 pub(crate) mod kind_words;
 pub(crate) mod load;
@@ -9,6 +10,7 @@ pub(crate) mod mask;
 pub(crate) mod mistake;
 #[cfg(test)]
 mod mutants;
+pub(crate) mod parameters;
 pub(crate) mod read;
 pub(crate) mod relations;
 pub(crate) mod resolve;
@@ -16,6 +18,7 @@ pub(crate) mod resolved;
 pub(crate) mod schema;
 pub(crate) mod secret_source;
 pub(crate) mod sheet;
+pub(crate) mod store;
 pub(crate) mod suggest;
 pub(crate) mod units;
 pub(crate) mod written;

@@ -315,6 +315,14 @@ pub(crate) fn prose(lines: &[&str]) -> String {
     lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ")
 }
 
+/// A field's name as a key: `type` is a word of Rust.
+pub(crate) const fn key_of(field: &'static str) -> &'static str {
+    match field.as_bytes() {
+        [b'r', b'#', ..] => field.split_at(2).1,
+        _ => field,
+    }
+}
+
 /// Makes a type for one table, with its reader and its schema. After a key's type, `= required`, `= table` (defaults of its own)
 /// or `= literal` (the default); keys of later versions and why they are refused come last.
 macro_rules! table {
@@ -333,7 +341,7 @@ macro_rules! table {
 
         impl $name {
             /// Every key.
-            pub(crate) const KEYS: &'static [&'static str] = &[$(stringify!($field)),*];
+            pub(crate) const KEYS: &'static [&'static str] = &[$($crate::config::read::key_of(stringify!($field))),*];
             /// Keys of later versions, and why they are refused.
             pub(crate) const LATER: &'static [$crate::config::read::Later] = &[$(($later, $reason)),*];
         }
@@ -343,7 +351,7 @@ macro_rules! table {
                 let reader = $crate::config::read::TableReader::open(node, sheet)?;
                 reader.refuse_others(Self::KEYS, Self::LATER, sheet);
                 Some(Self {
-                    $( $field: reader.field(stringify!($field), $crate::config::read::unwritten!($($unwritten)?), sheet), )*
+                    $( $field: reader.field($crate::config::read::key_of(stringify!($field)), $crate::config::read::unwritten!($($unwritten)?), sheet), )*
                 })
             }
         }
@@ -360,9 +368,10 @@ macro_rules! table {
                     let unwritten = $crate::config::read::unwritten!($($unwritten)?);
                     let about = $crate::config::read::prose(&[$($doc),+]);
                     let property = $crate::config::read::property::<$kind>(generator, &about, unwritten);
-                    properties.insert(stringify!($field).to_owned(), property);
+                    let key = $crate::config::read::key_of(stringify!($field));
+                    properties.insert(key.to_owned(), property);
                     if matches!(unwritten, $crate::config::read::Unwritten::Required) {
-                        required.push(stringify!($field));
+                        required.push(key);
                     }
                 )*
                 $crate::config::read::table_schema(&$crate::config::read::prose(&[$($about),+]), &properties, &required)
@@ -382,7 +391,7 @@ macro_rules! unwritten {
     (table) => {
         $crate::config::read::Unwritten::Empty
     };
-    ($default:literal) => {
+    ($default:tt) => {
         $crate::config::read::Unwritten::Default(stringify!($default))
     };
 }

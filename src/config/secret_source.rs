@@ -128,8 +128,20 @@ impl JsonSchema for SecretSource {
     }
 }
 
-/// The secret's bytes: at least `least` of them. A literal one is warned about.
+/// The secret's bytes, of one that monday shows: at least `least` of them. A literal one is warned about.
 pub(crate) fn fetch(source: &SecretSource, place: Place, least: usize, sheet: &mut Sheet<'_>) -> Option<Secret> {
+    let right = "copy the whole secret: monday shows it in the Developer Center, under Basic information";
+    fetch_of(source, place, least, right, sheet)
+}
+
+/// The secret's bytes: at least `least` of them, else `right` says where the whole one is. A literal one is warned about.
+pub(crate) fn fetch_of(
+    source: &SecretSource,
+    place: Place,
+    least: usize,
+    right: &str,
+    sheet: &mut Sheet<'_>,
+) -> Option<Secret> {
     let around = sheet.around();
     let secret = match source {
         SecretSource::Literal(secret) => {
@@ -153,11 +165,12 @@ pub(crate) fn fetch(source: &SecretSource, place: Place, least: usize, sheet: &m
         return Some(secret);
     }
     let length = if secret.is_empty() { "is empty".to_owned() } else { format!("has {} bytes", secret.len()) };
-    sheet.refuse(
-        place,
-        format!("this secret {length}, and secrets that verify or sign have at least {least}"),
-        "copy the whole secret: monday shows it in the Developer Center, under Basic information",
-    )
+    let what = if least > 1 {
+        format!("this secret {length}, and secrets that verify or sign have at least {least}")
+    } else {
+        format!("this secret {length}")
+    };
+    sheet.refuse(place, what, right)
 }
 
 fn missing_variable(name: &str, place: Place, sheet: &mut Sheet<'_>) -> Option<Secret> {

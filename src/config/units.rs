@@ -18,7 +18,8 @@ pub(crate) struct Span(pub(crate) Duration);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Size(pub(crate) u64);
 
-const DURATION_UNITS: [(&str, u64); 4] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
+const DURATION_UNITS: [(&str, u64); 5] =
+    [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 const SIZE_UNITS: [(&str, u64); 7] = [
     ("B", 1),
     ("kB", 1_000),
@@ -28,7 +29,7 @@ const SIZE_UNITS: [(&str, u64); 7] = [
     ("KiB", 1 << 10),
     ("MiB", 1 << 20),
 ];
-const DURATION_HELP: &str = "a whole number and its unit, as in \"500ms\", \"30s\", \"10m\" or \"1h\"";
+const DURATION_HELP: &str = "a whole number and its unit, as in \"500ms\", \"30s\", \"10m\", \"1h\" or \"30d\"";
 const SIZE_HELP: &str = "a whole number and its unit, as in \"512B\", \"32KiB\", \"1MiB\" or \"10MB\"";
 
 /// `number` and `unit` without anything between, times the unit.
@@ -117,7 +118,7 @@ impl JsonSchema for Span {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        schema(json!({ "type": "string", "pattern": "^[0-9]+(ms|s|m|h)$", "examples": ["30s"] }))
+        schema(json!({ "type": "string", "pattern": "^[0-9]+(ms|s|m|h|d)$", "examples": ["30s"] }))
     }
 }
 
@@ -151,7 +152,7 @@ mod tests {
 
     #[test]
     fn durations_and_sizes_are_whole_numbers_with_a_unit() {
-        for (text, millis) in [("500ms", 500), ("30s", 30_000), ("10m", 600_000), ("1h", 3_600_000), ("0s", 0)] {
+        for (text, millis) in [("500ms", 500), ("30s", 30_000), ("10m", 600_000), ("1h", 3_600_000), ("2d", 172_800_000), ("0s", 0)] {
             assert_eq!(amount(text, &DURATION_UNITS), Some(millis), "{text}");
         }
         for (text, bytes) in [("512B", 512), ("32KiB", 32_768), ("1MiB", 1 << 20), ("10MB", 10_000_000)] {
@@ -165,7 +166,7 @@ mod tests {
             "-1s",
             "1.5s",
             "30S",
-            "1d",
+            "1w",
             "99999999999999999999s",
             "18446744073709551615h",
             "1s1s",

@@ -61,10 +61,13 @@ pub(crate) fn build(
     let upstreams =
         config.upstreams.iter().map(|one| upstream(one, lasting).map(Arc::new)).collect::<Result<_, _>>()?;
     let injected = config.routes.iter().flat_map(|route| route.inject_headers.iter().map(|header| header.name.clone()));
+    let granted = config.providers.iter().flat_map(|one| {
+        std::iter::once(one.header.clone()).chain(one.values.iter().map(|(_, header)| header.clone()))
+    });
     Ok(Snapshot {
         index: index(config),
         routes: routes(config, &keys, lasting.metrics),
-        removal: Removal::new(injected),
+        removal: Removal::new(injected.chain(granted)),
         trusted_proxies: config.server.trusted_proxies.clone(),
         public_urls: config.server.public_urls.clone(),
         limits: config.server.limits.clone(),

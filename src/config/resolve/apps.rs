@@ -1,30 +1,68 @@
 //! `[apps.*]`: secrets are fetched and long enough; names can be the value of `X-Monday-App`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::read::{Field, OneOrMany};
+use crate::config::resolve::authorization::OfApp;
 use crate::config::resolve::check_name;
+use crate::config::resolve::monday_provider::{Registered, monday_provider};
+use crate::config::resolve::oauth_client::checked_scopes;
+use crate::config::resolve::providers::Providers;
 use crate::config::resolve::server::duration;
 use crate::config::resolved::App;
 use crate::config::secret_source::{SecretSource, fetch};
 use crate::config::sheet::{At, Sheet};
 use crate::config::written;
 use crate::limits::SECRET_BYTES_MIN;
-use crate::oauth::provider::MondayGeneration;
+use crate::oauth::provider::Provider;
 use crate::secret::Secret;
 
-/// All apps, in the file's order.
-pub(crate) fn apps(file: &written::File, sheet: &mut Sheet<'_>) -> Option<Vec<App>> {
-    let named = file.apps.optional()?.map_or(&[][..], |apps| apps.is.0.as_slice());
-    let apps: Vec<Option<App>> = named
+/// The scope that `me` needs.
+const ME_READ: &str = "me:read";
+
+/// All apps, in the file's order; a wrong one is `None`.
+pub(crate) fn apps(file: &written::File, providers: &Providers<'_>, sheet: &mut Sheet<'_>) -> Vec<Option<App>> {
+    let named = file.apps.given().map_or(&[][..], |apps| apps.is.0.as_slice());
+    named
         .iter()
         .map(|(name, field)| {
-            let name = check_name(name, "an app", sheet);
-            let app = field.given().and_then(|written| app(&written.is, sheet));
-            Some(App { name: name?, ..app? })
+            let plain = check_name(name, "an app", sheet);
+            let written = field.given()?;
+            let app = app(&written.is, sheet);
+            let scopes = scopes(&written.is, sheet);
+            let monday = monday(file, app.as_ref(), scopes);
+            let of = OfApp { file, name, app: &written.is, monday: monday.as_ref(), providers };
+            let authorization = written.is.authorization.optional().and_then(|table| match table {
+                Some(table) => of.authorization(table, sheet).map(Some),
+                None => Some(None),
+            });
+            Some(App { name: plain?, authorization: authorization?, monday, ..app? })
         })
-        .collect();
-    apps.into_iter().collect()
+        .collect()
+}
+
+/// `me:read` tells whose a monday grant is.
+fn scopes(app: &written::App, sheet: &mut Sheet<'_>) -> Option<Vec<String>> {
+    let mut scopes = match app.scopes.optional()? {
+        Some(scopes) => checked_scopes(&scopes.is.0, " ", sheet)?,
+        None => Vec::new(),
+    };
+    if !scopes.iter().any(|scope| scope == ME_READ) {
+        scopes.insert(0, ME_READ.to_owned());
+    }
+    Some(scopes)
+}
+
+/// The built-in provider, where the app has what it needs.
+fn monday(file: &written::File, app: Option<&App>, scopes: Option<Vec<String>>) -> Option<Arc<Provider>> {
+    let (app, hosts) = (app?, crate::config::resolve::grants::monday(file)?);
+    let id = app.client_id.clone()?;
+    if app.client_secrets.is_empty() {
+        return None;
+    }
+    let registered = Registered { id, secrets: app.client_secrets.clone(), generation: app.oauth, scopes: scopes? };
+    monday_provider(&hosts.auth, registered).map(Arc::new)
 }
 
 fn app(app: &written::App, sheet: &mut Sheet<'_>) -> Option<App> {
@@ -51,7 +89,7 @@ fn app(app: &written::App, sheet: &mut Sheet<'_>) -> Option<App> {
         app_id: app_id?,
         audience: app.audience.given()?.is,
         leeway: leeway?,
-        oauth: MondayGeneration::V21,
+        oauth: app.oauth.given()?.is,
         monday: None,
         authorization: None,
     })

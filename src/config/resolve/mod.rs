@@ -2,8 +2,16 @@
 //! Every check records what is wrong and goes on; the configuration exists only if nothing was.
 
 pub(crate) mod apps;
+pub(crate) mod authorization;
 pub(crate) mod cors;
 pub(crate) mod grants;
+pub(crate) mod internal;
+pub(crate) mod key_form;
+pub(crate) mod monday_provider;
+pub(crate) mod oauth_client;
+pub(crate) mod presets;
+pub(crate) mod providers;
+pub(crate) mod route_grants;
 pub(crate) mod route_path;
 pub(crate) mod routes;
 pub(crate) mod server;
@@ -15,7 +23,7 @@ use std::ops::RangeInclusive;
 use crate::config::access_log::Access;
 use crate::config::read::Field;
 use crate::config::relations;
-use crate::config::resolved::grants::Branding;
+use crate::config::resolve::providers::Providers;
 use crate::config::resolved::{AccessLog, Config, Log, LogFormat};
 use crate::config::sheet::{At, Sheet};
 use crate::config::written;
@@ -25,24 +33,35 @@ pub(crate) fn file(file: &written::File, sheet: &mut Sheet<'_>) -> Option<Config
     let admin = server::admin(file, sheet);
     let server = file.server.given().and_then(|server| server::server(&server.is, sheet));
     let log = file.log.given().and_then(|log| log_of(&log.is, sheet));
-    let apps = apps::apps(file, sheet);
+    let monday = grants::monday(file);
+    let providers = Providers::read(file, sheet);
+    let apps = apps::apps(file, &providers, sheet);
     let upstreams = upstreams::upstreams(file, sheet);
-    let default_body = server.as_ref().map_or(0, |server| server.limits.body);
-    let routes = routes::routes(file, default_body, sheet);
-    relations::check(file, sheet);
+    let issuers = grants::issuers(file, sheet);
+    let vault = grants::vault(file, sheet);
+    let internal = internal::internal(file, &providers, sheet);
+    let branding = grants::pages(file, sheet);
+    let around = routes::Around {
+        file,
+        default_body: server.as_ref().map_or(0, |server| server.limits.body),
+        apps: &apps,
+        providers: &providers,
+    };
+    let routes = routes::routes(&around, sheet);
+    relations::check(file, &providers, sheet);
     Some(Config {
         server: server?,
         admin: admin?,
         log: log?,
-        apps: apps?,
+        apps: apps.into_iter().collect::<Option<_>>().filter(|_| file.apps.optional().is_some())?,
         upstreams: upstreams?,
         routes: routes?,
-        providers: Vec::new(),
-        monday: grants::monday_hosts(),
-        issuers: Vec::new(),
-        vault: None,
-        internal: None,
-        branding: Branding::default(),
+        providers: providers.all(file)?,
+        monday: monday?,
+        issuers: issuers?,
+        vault: vault?,
+        internal: internal?,
+        branding: branding?,
     })
 }
 

@@ -9,17 +9,32 @@ use crate::config::headers::header;
 use crate::config::mask::quotable;
 use crate::config::read::{Field, Named};
 use crate::config::resolve::cors::cors;
+use crate::config::resolve::providers::Providers;
 use crate::config::resolve::route_path::{literal_prefix, pattern};
 use crate::config::resolve::server::{size, timeout};
-use crate::config::resolved::{Allow, Authorization, InjectHeader, InjectValue, Pattern, Piece, Route};
+use crate::config::resolved::{Allow, App, Authorization, InjectHeader, InjectValue, Pattern, Piece, Route};
 use crate::config::sheet::{At, Place, Sheet};
 use crate::config::suggest::suggest;
 use crate::config::written;
 use crate::config::written::QueryToken;
 use crate::monday::kinds::{Kind, SignedBy, TokenPlace};
 
+/// What routes point at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Around<'a> {
+    /// The file.
+    pub(crate) file: &'a written::File,
+    /// `server.limits.body`.
+    pub(crate) default_body: u64,
+    /// In the file's order; a wrong one is `None`.
+    pub(crate) apps: &'a [Option<App>],
+    /// `[providers.*]`.
+    pub(crate) providers: &'a Providers<'a>,
+}
+
 /// All routes, in the file's order.
-pub(crate) fn routes(file: &written::File, default_body: u64, sheet: &mut Sheet<'_>) -> Option<Vec<Route>> {
+pub(crate) fn routes(around: &Around<'_>, sheet: &mut Sheet<'_>) -> Option<Vec<Route>> {
+    let file = around.file;
     let written = match file.routes.optional()? {
         Some(routes) if !routes.is.0.is_empty() => &routes.is.0,
         Some(_) | None => {
@@ -32,18 +47,22 @@ pub(crate) fn routes(file: &written::File, default_body: u64, sheet: &mut Sheet<
         }
     };
     let routes: Vec<Option<Route>> =
-        written.iter().map(|route| Reading { file, route }.resolve(default_body, sheet)).collect();
+        written.iter().map(|route| Reading { around, file, route }.resolve(sheet)).collect();
     routes.into_iter().collect()
 }
 
 /// One route and the file around it.
-struct Reading<'a> {
-    file: &'a written::File,
-    route: &'a At<written::Route>,
+pub(crate) struct Reading<'a> {
+    /// What it points at.
+    pub(crate) around: &'a Around<'a>,
+    /// The file.
+    pub(crate) file: &'a written::File,
+    /// The route.
+    pub(crate) route: &'a At<written::Route>,
 }
 
 impl Reading<'_> {
-    fn resolve(&self, default_body: u64, sheet: &mut Sheet<'_>) -> Option<Route> {
+    fn resolve(&self, sheet: &mut Sheet<'_>) -> Option<Route> {
         let route = &self.route.is;
         let pattern = self.pattern(sheet);
         let name = self.name(sheet);
@@ -55,7 +74,7 @@ impl Reading<'_> {
         let kind = route.kind.given();
         let timeout = self.timeout(sheet);
         let max_body = match route.max_body {
-            Field::Absent => Some(default_body),
+            Field::Absent => Some(self.around.default_body),
             Field::Given(_) | Field::Wrong => size(&route.max_body, 1, 1 << 40, sheet),
         };
         let authorization = self.authorization(sheet);
@@ -63,6 +82,8 @@ impl Reading<'_> {
         let allow = self.allow(sheet);
         let cors = route.cors.optional().map(|table| table.map(|table| cors(&table.is, sheet)));
         let inject_headers = self.inject_headers(sheet);
+        let grants = self.grants(sheet);
+        let issuer = self.issuer(sheet);
         let path = &route.path.given()?.is;
         Some(Route {
             name: name?,
@@ -85,13 +106,14 @@ impl Reading<'_> {
             },
             inject_claims: route.inject.given()?.is.claims.given()?.is,
             inject_headers: inject_headers?,
-            grants: Vec::new(),
-            require: Vec::new(),
-            issuer: None,
+            require: grants.as_ref()?.require.clone(),
+            grants: grants?.all,
+            issuer: issuer?,
         })
     }
 
-    fn kind(&self) -> Option<Kind> {
+    /// Its kind, if it is right.
+    pub(crate) fn kind(&self) -> Option<Kind> {
         self.route.is.kind.given().map(|kind| kind.is)
     }
 
@@ -363,7 +385,7 @@ fn has_claims(value: &InjectValue) -> bool {
 }
 
 /// Where the named table is.
-fn index_of<T>(tables: &Field<Named<T>>, name: &At<String>, what: &str, sheet: &mut Sheet<'_>) -> Option<usize> {
+pub(crate) fn index_of<T>(tables: &Field<Named<T>>, name: &At<String>, what: &str, sheet: &mut Sheet<'_>) -> Option<usize> {
     let known = match tables {
         Field::Given(tables) => tables.is.0.as_slice(),
         Field::Absent => &[],

@@ -140,7 +140,8 @@ pub(crate) fn files(written: &written::Certificate, sheet: &mut Sheet<'_>) -> Op
     pair(written.certificate.given()?, written.private_key.given()?, sheet)
 }
 
-fn pair(certificate: &At<String>, private_key: &At<String>, sheet: &mut Sheet<'_>) -> Option<CertificateFiles> {
+/// A certificate and its key, as paths.
+pub(crate) fn pair(certificate: &At<String>, private_key: &At<String>, sheet: &mut Sheet<'_>) -> Option<CertificateFiles> {
     let (certificate, private_key) = (path(certificate, sheet), path(private_key, sheet));
     Some(CertificateFiles { certificate: certificate?, private_key: private_key? })
 }
@@ -208,7 +209,8 @@ pub(crate) fn admin(file: &written::File, sheet: &mut Sheet<'_>) -> Option<Optio
     Some(Some(*address))
 }
 
-fn clash(one: SocketAddr, other: SocketAddr) -> bool {
+/// Whether two listeners would be in the same place.
+pub(crate) fn clash(one: SocketAddr, other: SocketAddr) -> bool {
     let is_same_ip = one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
     one.port() != 0 && one.port() == other.port() && is_same_ip
 }

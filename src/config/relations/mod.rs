@@ -1,12 +1,16 @@
 //! What the parts of gateway.toml mean to each other: routes that would take each other's requests, and what works but is
 //! probably not meant. Looks at the file as written, for its places.
 
+pub(crate) mod grants;
+pub(crate) mod served;
+
 use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::config::address::ServerUrl;
 use crate::config::headers::HeaderText;
 use crate::config::read::{Field, Named};
+use crate::config::resolve::providers::Providers;
 use crate::config::resolve::route_path::{pattern, shape};
 use crate::config::resolved::Authorization;
 use crate::config::sheet::{At, Place, Sheet};
@@ -17,16 +21,23 @@ use crate::monday::kinds::Kind;
 const MONDAY_WAITS: Duration = Duration::from_mins(1);
 
 /// All of it.
-pub(crate) fn check(file: &written::File, sheet: &mut Sheet<'_>) {
+pub(crate) fn check(file: &written::File, providers: &Providers<'_>, sheet: &mut Sheet<'_>) {
     let routes: Vec<&At<written::Route>> =
         file.routes.given().map_or_else(Vec::new, |routes| routes.is.0.iter().collect());
     refuse_ties(&routes, sheet);
     refuse_equal_names(&routes, sheet);
+    served::check(file, &routes, providers, sheet);
+    grants::check(file, &routes, providers, sheet);
     if sheet.is_broken() {
         return;
     }
-    warn_unused(&file.apps, "app", |name| routes.iter().any(|route| names(&route.is.app, name)), sheet);
-    warn_unused(&file.upstreams, "upstream", |name| routes.iter().any(|route| names(&route.is.upstream, name)), sheet);
+    let has_app = |name: &str| routes.iter().any(|route| names(&route.is.app, name)) || grants::uses_app(file, name);
+    warn_unused(&file.apps, "app", has_app, sheet);
+    let has_upstream =
+        |name: &str| routes.iter().any(|route| names(&route.is.upstream, name)) || grants::uses_upstream(file, name);
+    warn_unused(&file.upstreams, "upstream", has_upstream, sheet);
+    warn_unused(&file.issuers, "issuer", |name| grants::uses_issuer(&routes, name), sheet);
+    grants::warn_second_authorization(file, &routes, sheet);
     warn_hosts(file, &routes, sheet);
     warn_methods(&routes, sheet);
     warn_timeouts(file, &routes, sheet);

@@ -1,6 +1,9 @@
 //! gateway.toml as written: every table, every key, its type and default, with places and without opinions. The doc comments are
 //! what editors show (JSON Schema). What the values mean together is `resolve`'s business.
 
+pub(crate) mod grants;
+pub(crate) mod providers;
+
 use std::net::SocketAddr;
 
 use crate::config::access_log::Access;
@@ -10,7 +13,12 @@ use crate::config::read::{Many, Named, OneOrMany, choice, table};
 use crate::config::resolved::{Audience, Authorization, HostHeader, Level, LogFormat, PublicUrl};
 use crate::config::secret_source::SecretSource;
 use crate::config::units::{Size, Span};
+pub(crate) use crate::config::written::grants::{
+    AppAuthorization, Events, Internal, InternalClient, InternalTls, Issuer, Monday, Pages, Vault,
+};
+pub(crate) use crate::config::written::providers::{After, KeyBasic, KeyField, KeyTest, Provider, ProviderType};
 use crate::monday::kinds::Kind;
+use crate::oauth::provider::MondayGeneration;
 
 table! {
     /// gateway.toml of monday-gateway.
@@ -27,14 +35,20 @@ table! {
         upstreams: Named<Upstream>,
         /// Which requests are let through, as what, and to where. Their order never matters.
         routes: Many<Route>,
+        /// Services that users connect, by names of your choice; "monday" is built in.
+        providers: Named<Provider>,
+        /// Other hosts than monday's own, for tests.
+        monday: Monday = table,
+        /// Who signs the tokens of kind "jwt", by names of your choice.
+        issuers: Named<Issuer>,
+        /// Where grants are kept, encrypted.
+        vault: Vault,
+        /// An API for backends that work in the background; without this table there is none.
+        internal: Internal,
+        /// Whose pages these are that people see from the gateway.
+        pages: Pages = table,
     }
-    later {
-        "providers": "it does not connect users to other services yet",
-        "monday": "it does not call monday yet, so there are no hosts to change",
-        "issuers": "it does not verify tokens of other issuers yet",
-        "vault": "it does not keep grants yet",
-        "internal": "it has no API for backends yet",
-    }
+    later {}
 }
 
 table! {
@@ -162,12 +176,14 @@ table! {
         audience: Audience = "origin",
         /// Tolerance for a token's times.
         leeway: Span = "30s",
+        /// Which of monday's OAuth: "2.1", whose tokens are refreshed, or "legacy".
+        oauth: MondayGeneration = "2.1",
+        /// What a monday grant may do; `me:read` is always among them.
+        scopes: Many<String>,
+        /// The Authorization URL, served by the gateway.
+        authorization: AppAuthorization,
     }
-    later {
-        "authorization": "it does not serve the Authorization URL yet; a route of kind \"authorization\" leads it to your backend",
-        "oauth": "it does not take users through OAuth yet",
-        "scopes": "it does not take users through OAuth yet",
-    }
+    later {}
 }
 
 table! {
@@ -230,11 +246,14 @@ table! {
         cors: Cors,
         /// What is added to the request.
         inject: Inject = table,
+        /// Whose tokens go into headers: providers by name. By default the app's, on kinds that only monday's servers call.
+        grants: Many<String>,
+        /// The providers without whose grant a request is not forwarded; implies `grants`.
+        require: Many<String>,
+        /// For kind "jwt": who signs the tokens.
+        issuer: String,
     }
     later {
-        "grants": "it does not keep grants yet",
-        "require": "it does not keep grants yet",
-        "issuer": "it does not verify tokens of other issuers yet",
         "once": "it does not recognise repeated requests yet",
     }
 }
@@ -298,6 +317,7 @@ pub(crate) enum QueryToken {
 
 choice!(TlsVersion: "1.2" => Self::V12, "1.3" => Self::V13, ; later {});
 choice!(QueryToken: "keep" => Self::Keep, "strip" => Self::Strip, ; later {});
+choice!(MondayGeneration: "2.1" => Self::V21, "legacy" => Self::Legacy, ; later {});
 choice!(Level: "error" => Self::Error, "warn" => Self::Warn, "info" => Self::Info, "debug" => Self::Debug, ; later {});
 choice!(LogFormat: "json" => Self::Json, "text" => Self::Text, ; later {});
 choice!(Audience: "off" => Self::Off, "origin" => Self::Origin, "exact" => Self::Exact, ; later {});
