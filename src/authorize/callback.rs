@@ -37,7 +37,7 @@ pub(crate) async fn callback(here: &Here<'_>) -> Result<Outcome, Trouble> {
     // Without the browser's own cookie nobody can be the browser that began.
     let browser = here.browser.as_ref().ok_or(Ending::OtherBrowser)?.hash();
     let pending: Option<Pending> =
-        here.flow.rows.take(Sort::Pending, &state.step).await.map_err(|fault| here.down(&fault))?;
+        here.kept()?.rows.take(Sort::Pending, &state.step).await.map_err(|fault| here.down(&fault))?;
     let Some(pending) = pending else { return Err(over(here, &state.attempt).await) };
     if !pending.browser.is(&browser) || !pending.attempt.is(&state.attempt.hash()) {
         tracing::warn!(app = here.app.name, request_id = here.visit.request_id, "a state of another browser");
@@ -128,9 +128,10 @@ impl Stage<'_> {
         }
         attempt.did(&self.provider.name);
         here.keep_attempt(id, &attempt).await?;
+        let kept = here.kept()?;
         let cookie = me.and_then(|me| {
             let whose = (attempt.account, attempt.user, rank(&me));
-            here.flow.cookies.identify((&self.app.name, &attempt.browser), whose, here.now)
+            kept.cookies.identify((&self.app.name, &attempt.browser), whose, here.now)
         });
         Ok(Outcome::See(here.next_path(id, AfterForm::No), cookie.into_iter().collect()))
     }
@@ -169,7 +170,7 @@ pub(crate) async fn store(here: &Here<'_>, attempt: &Attempt, provider: &Provide
         Per::User => whose.own(&provider.name),
         Per::Account => whose.shared(&provider.name),
     };
-    here.flow.grants.keep(key, grant).await.map_err(|fault| here.down(&fault.into()))
+    here.kept()?.grants.keep(key, grant).await.map_err(|fault| here.down(&fault.into()))
 }
 
 fn said<'q>(query: &'q crate::authorize::forms::Fields, provider: &Provider) -> Said<'q> {

@@ -40,7 +40,7 @@ async fn show(here: &Here<'_>, identity: &Identity) -> Result<Outcome, Trouble> 
     }
     let user = user(here, identity);
     for provider in &here.app.providers {
-        let standing = here.flow.grants.standing(&user, provider).await.map_err(|why| down(here, why))?;
+        let standing = here.kept()?.grants.standing(&user, provider).await.map_err(|why| down(here, why))?;
         screen.rows.push(row(here, identity, provider, standing));
     }
     Ok(Outcome::Page(Box::new(screen), StatusCode::OK))
@@ -120,7 +120,7 @@ pub(crate) async fn disconnect(here: &Here<'_>) -> Result<Outcome, Trouble> {
         return Err(Ending::NeedsAdmin { provider: provider.display.clone() }.into());
     }
     let user = user(here, &identity);
-    let (grants, by) = (&here.flow.grants, By::User(identity.user));
+    let (grants, by) = (&here.kept()?.grants, By::User(identity.user));
     let own = grants.take_back(&user.own(&provider.name), by).await.map_err(|fault| here.down(&fault.into()))?;
     // A user's own comes first, also here.
     if !own && provider.per == Per::Account {

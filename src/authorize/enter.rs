@@ -57,7 +57,7 @@ pub(crate) fn destination(here: &Here<'_>) -> Result<Destination, Trouble> {
 async fn has_everything(here: &Here<'_>, who: &Who) -> Result<bool, Trouble> {
     for name in here.app.asked() {
         let Some(provider) = here.app.provider(&name) else { continue };
-        let standing = here.flow.grants.standing(who, provider).await.map_err(|why| down(here, why))?;
+        let standing = here.kept()?.grants.standing(who, provider).await.map_err(|why| down(here, why))?;
         if standing != Standing::Ok {
             return Ok(false);
         }
@@ -93,7 +93,7 @@ pub(crate) async fn connect(here: &Here<'_>) -> Result<Outcome, Trouble> {
         wanted: if again.is_empty() { here.app.asked() } else { again.clone() },
         again,
     };
-    match here.flow.link(here.app, &ticket, limits::CONNECT_TICKET).await {
+    match here.flow.link(here.app, &here.kept()?.rows, &ticket, limits::CONNECT_TICKET).await {
         Ok(url) => Ok(Outcome::Json(StatusCode::OK, json!({ "url": url }))),
         Err(fault) => {
             tracing::error!(%fault, app = here.app.name, request_id = here.visit.request_id, "no link");
@@ -106,7 +106,7 @@ pub(crate) async fn connect(here: &Here<'_>) -> Result<Outcome, Trouble> {
 /// A link is opened.
 pub(crate) async fn go(here: &Here<'_>) -> Result<Outcome, Trouble> {
     let text = here.query.as_ref().map_or("", |query| query.value("ticket"));
-    let ticket = Ticket::redeem(&here.flow.rows, text).await.map_err(|fault| here.down(&fault))?;
+    let ticket = Ticket::redeem(&here.kept()?.rows, text).await.map_err(|fault| here.down(&fault))?;
     let ticket = ticket.filter(|ticket| ticket.app == here.app.name).ok_or(Ending::Expired)?;
     here.begin(|browser| Attempt {
         app: ticket.app,

@@ -42,14 +42,8 @@ pub(crate) struct Inner {
     public: String,
     /// The path of it.
     pub(crate) prefix: String,
-    /// Makes and reads cookies.
-    pub(crate) cookies: Cookies,
-    /// Makes and checks what forms carry.
-    pub(crate) forms: Forms,
-    /// What the flow remembers.
-    pub(crate) rows: Rows,
-    /// What users have granted.
-    pub(crate) grants: Grants,
+    /// What needs a vault: none where every backend keeps its own grants.
+    pub(crate) kept: Option<Kept>,
     /// Asks providers.
     pub(crate) web: Web,
     /// Knows the endpoints of issuers.
@@ -64,6 +58,19 @@ pub(crate) struct Inner {
     pub(crate) brand: Brand,
     /// What they say.
     pub(crate) languages: Languages,
+}
+
+/// What needs a vault.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    /// Makes and reads cookies.
+    pub(crate) cookies: Cookies,
+    /// Makes and checks what forms carry.
+    pub(crate) forms: Forms,
+    /// What the flow remembers.
+    pub(crate) rows: Rows,
+    /// What users have granted.
+    pub(crate) grants: Grants,
 }
 
 /// One app with an Authorization URL.
@@ -84,10 +91,8 @@ pub(crate) struct AppFlow {
 /// What the pages work with.
 #[derive(Clone, Debug)]
 pub(crate) struct Parts {
-    /// Where states are kept, and whose ring seals cookies.
-    pub(crate) vault: Vault,
-    /// What users have granted.
-    pub(crate) grants: Grants,
+    /// Where states are kept, and whose ring seals cookies; and what users have granted. None where no app asks for grants.
+    pub(crate) kept: Option<(Vault, Grants)>,
     /// Asks providers.
     pub(crate) web: Web,
     /// Knows the endpoints of issuers.
@@ -118,17 +123,19 @@ pub(crate) enum FlowFault {
 impl Flow {
     /// The pages of a configuration.
     pub(crate) fn new(config: &Config, parts: Parts) -> Result<Self, FlowFault> {
-        let Parts { vault, grants, web, discovery, clock } = parts;
+        let Parts { kept, web, discovery, clock } = parts;
         let urls = &config.server.public_urls;
         let (brand, languages) = look(&config.branding)?;
         Ok(Self(Arc::new(Inner {
             apps: apps(config),
             public: public_origin(urls),
             prefix: urls.first().map(|url| url.path.clone()).unwrap_or_default(),
-            cookies: Cookies::new(vault.keys(), urls.first()),
-            forms: Forms::new(vault.keys(), urls),
-            rows: Rows::new(vault, clock.clone()),
-            grants,
+            kept: kept.map(|(vault, grants)| Kept {
+                cookies: Cookies::new(vault.keys(), urls.first()),
+                forms: Forms::new(vault.keys(), urls),
+                rows: Rows::new(vault, clock.clone()),
+                grants,
+            }),
             web,
             discovery,
             monday_api: config.monday.api.clone(),
@@ -175,7 +182,7 @@ impl Flow {
             wanted,
             again: Vec::new(),
         };
-        match self.0.link(app, &ticket, limits::RECONNECT_TICKET).await {
+        match self.0.link(app, &self.0.kept.as_ref()?.rows, &ticket, limits::RECONNECT_TICKET).await {
             Ok(url) => Some(url),
             Err(fault) => {
                 tracing::warn!(%fault, app = app.name, "no reconnect link");
@@ -197,8 +204,14 @@ impl Inner {
     }
 
     /// The URL of a new link.
-    pub(crate) async fn link(&self, app: &AppFlow, ticket: &Ticket, lifetime: Duration) -> Result<String, RowFault> {
-        let id = ticket.issue(&self.rows, lifetime).await?;
+    pub(crate) async fn link(
+        &self,
+        app: &AppFlow,
+        rows: &Rows,
+        ticket: &Ticket,
+        lifetime: Duration,
+    ) -> Result<String, RowFault> {
+        let id = ticket.issue(rows, lifetime).await?;
         Ok(self.outside(&format!("{}/go?ticket={}", app.base(), id.as_str())))
     }
 }
@@ -228,7 +241,12 @@ impl AppFlow {
     }
 }
 
-impl Here<'_> {
+impl<'v> Here<'v> {
+    /// What needs a vault. Only pages of apps that ask for grants do, and those have one.
+    pub(crate) fn kept(&self) -> Result<&'v Kept, ending::Trouble> {
+        self.flow.kept.as_ref().ok_or_else(|| ending::Ending::Down.into())
+    }
+
     /// The form that was sent.
     pub(crate) fn fields(&self) -> Result<Fields, ending::Trouble> {
         Fields::read(&self.visit.body).ok_or_else(|| ending::Ending::Form.into())

@@ -60,7 +60,7 @@ impl<'v> Here<'v> {
             visit,
             app,
             query: Fields::read(visit.query.as_bytes()),
-            browser: flow.cookies.browser(&visit.cookies),
+            browser: flow.kept.as_ref().and_then(|kept| kept.cookies.browser(&visit.cookies)),
             language: flow.languages.choose(&visit.accept_language),
             now: flow.clock.unix_seconds(),
         }
@@ -83,13 +83,13 @@ impl<'v> Here<'v> {
     /// Who is in this browser, if anybody has said so within the hour.
     pub(crate) fn identity(&self) -> Option<Identity> {
         let browser = self.browser.as_ref()?.hash();
-        self.flow.cookies.identity(&self.visit.cookies, &self.app.name, &browser, self.now)
+        self.flow.kept.as_ref()?.cookies.identity(&self.visit.cookies, &self.app.name, &browser, self.now)
     }
 
     /// The attempt of this id, if it is this app's and this browser's.
     pub(crate) async fn attempt(&self, id: &str) -> Result<(Opaque, Attempt), Trouble> {
         let id = Opaque::parse(id).ok_or(Ending::Expired)?;
-        let attempt: Option<Attempt> = self.flow.rows.read(Sort::Attempt, &id).await.map_err(|fault| self.down(&fault))?;
+        let attempt: Option<Attempt> = self.kept()?.rows.read(Sort::Attempt, &id).await.map_err(|fault| self.down(&fault))?;
         let attempt = attempt.filter(|attempt| attempt.app == self.app.name).ok_or(Ending::Expired)?;
         let is_same = self.browser.as_ref().is_some_and(|browser| browser.hash().is(&attempt.browser));
         if is_same { Ok((id, attempt)) } else { Err(Ending::OtherBrowser.into()) }
@@ -97,7 +97,7 @@ impl<'v> Here<'v> {
 
     /// Writes an attempt down, for another hour.
     pub(crate) async fn keep_attempt(&self, id: &Opaque, attempt: &Attempt) -> Result<(), Trouble> {
-        let kept = self.flow.rows.keep((Sort::Attempt, id), attempt, limits::FLOW_LIFETIME).await;
+        let kept = self.kept()?.rows.keep((Sort::Attempt, id), attempt, limits::FLOW_LIFETIME).await;
         kept.map_err(|fault| Trouble { attempt: Some(Box::new((id.clone(), attempt.clone()))), ..self.down(&fault) })
     }
 
@@ -107,7 +107,7 @@ impl<'v> Here<'v> {
         let browser = match &self.browser {
             Some(browser) => browser.clone(),
             None => {
-                let (browser, field) = self.flow.cookies.new_browser().map_err(|fault| self.down(&fault.into()))?;
+                let (browser, field) = self.kept()?.cookies.new_browser().map_err(|fault| self.down(&fault.into()))?;
                 cookies.extend(field);
                 browser
             }
@@ -120,15 +120,15 @@ impl<'v> Here<'v> {
 
     /// The value that a form of this page carries.
     pub(crate) fn form_value(&self, action: &'static str, who: (i64, i64)) -> String {
-        let Some(browser) = self.browser.as_ref().map(Opaque::hash) else { return String::new() };
-        self.flow.forms.seal(Purpose { app: &self.app.name, action, browser: &browser, who }, self.now)
+        let (Some(browser), Ok(kept)) = (self.browser.as_ref().map(Opaque::hash), self.kept()) else { return String::new() };
+        kept.forms.seal(Purpose { app: &self.app.name, action, browser: &browser, who }, self.now)
     }
 
     /// Whether the form that came is the gateway's own.
     pub(crate) fn is_own_form(&self, action: &'static str, who: (i64, i64), fields: &Fields) -> bool {
-        let Some(browser) = self.browser.as_ref().map(Opaque::hash) else { return false };
+        let (Some(browser), Ok(kept)) = (self.browser.as_ref().map(Opaque::hash), self.kept()) else { return false };
         let purpose = Purpose { app: &self.app.name, action, browser: &browser, who };
-        self.flow.forms.is_own(self.visit, purpose, fields.value("form"), self.now)
+        kept.forms.is_own(self.visit, purpose, fields.value("form"), self.now)
     }
 
     /// The store, or the system, is down: the log says why.

@@ -83,7 +83,7 @@ async fn missing(here: &Here<'_>, attempt: &Attempt) -> Result<Vec<Arc<Provider>
     for name in &attempt.wanted {
         // One that the configuration does not have any more is not missed.
         let Some(provider) = here.app.provider(name) else { continue };
-        let standing = here.flow.grants.standing(&whose, provider).await.map_err(|why| down(here, why))?;
+        let standing = here.kept()?.grants.standing(&whose, provider).await.map_err(|why| down(here, why))?;
         if standing != Standing::Ok || attempt.asks_again(name) {
             missing.push(Arc::clone(provider));
         }
@@ -213,7 +213,7 @@ async fn authorization_url(
         attempt: id.hash(),
         browser: attempt.browser.clone(),
     };
-    let kept = here.flow.rows.keep((Sort::Pending, &state.step), &pending, limits::STATE_LIFETIME).await;
+    let kept = here.kept()?.rows.keep((Sort::Pending, &state.step), &pending, limits::STATE_LIFETIME).await;
     kept.map_err(|fault| here.down(&fault))?;
     Ok(begun.url)
 }
@@ -227,6 +227,6 @@ pub(crate) async fn confirm(here: &Here<'_>) -> Result<Outcome, Trouble> {
     if !is_asked || !here.is_own_form("confirm", whose, &fields) {
         return Err(Ending::Form.of(&id, &attempt));
     }
-    let field = here.flow.cookies.identify((&here.app.name, &attempt.browser), (whose.0, whose.1, Rank::Guest), here.now);
+    let field = here.kept()?.cookies.identify((&here.app.name, &attempt.browser), (whose.0, whose.1, Rank::Guest), here.now);
     Ok(Outcome::See(here.next_path(&id, crate::authorize::here::AfterForm::Yes), field.into_iter().collect()))
 }
