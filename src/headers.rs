@@ -36,6 +36,12 @@ pub(crate) const X_MONDAY_APP_ID: HeaderName = HeaderName::from_static("x-monday
 pub(crate) const X_MONDAY_BACK_TO_URL: HeaderName = HeaderName::from_static("x-monday-back-to-url");
 /// `X-Monday-Claims`.
 pub(crate) const X_MONDAY_CLAIMS: HeaderName = HeaderName::from_static("x-monday-claims");
+/// `X-Monday-Access-Token`.
+pub(crate) const X_MONDAY_ACCESS_TOKEN: HeaderName = HeaderName::from_static("x-monday-access-token");
+/// `X-Monday-Grants`.
+pub(crate) const X_MONDAY_GRANTS: HeaderName = HeaderName::from_static("x-monday-grants");
+/// `X-Monday-Token-Rejected`, in a backend's answer.
+pub(crate) const X_MONDAY_TOKEN_REJECTED: HeaderName = HeaderName::from_static("x-monday-token-rejected");
 /// `X-Monday-Install-Id`.
 pub(crate) const X_MONDAY_INSTALL_ID: HeaderName = HeaderName::from_static("x-monday-install-id");
 /// `X-Monday-Is-Admin`.
@@ -52,7 +58,7 @@ pub(crate) const X_MONDAY_USER_ID: HeaderName = HeaderName::from_static("x-monda
 pub(crate) const X_MONDAY_USER_KIND: HeaderName = HeaderName::from_static("x-monday-user-kind");
 
 /// Injected headers whose value can be missing or not fit, as metrics number them. Those of `inject.headers` count as odd.
-pub(crate) const OMITTABLE: [&str; 7] = [
+pub(crate) const OMITTABLE: [&str; 8] = [
     "x-monday-api-key",
     "x-monday-back-to-url",
     "x-monday-user-kind",
@@ -60,6 +66,7 @@ pub(crate) const OMITTABLE: [&str; 7] = [
     "x-monday-claims",
     "x-monday-account-id",
     "x-monday-user-id",
+    "x-monday-access-token",
 ];
 
 /// A header's place in [`OMITTABLE`].

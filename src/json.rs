@@ -160,6 +160,21 @@ pub(crate) fn whole<'de, S: DeserializeSeed<'de>>(text: &'de [u8], seed: S) -> R
     Ok(value)
 }
 
+/// The value below these names in a text that was read strictly before, for a header: text and integers as they are, booleans as `true`
+/// and `false`. None if there is none or it is anything else.
+pub(crate) fn member(text: &[u8], path: &[String]) -> Option<String> {
+    let mut value: &serde_json::Value = &serde_json::from_slice(text).ok()?;
+    for name in path {
+        value = value.as_object()?.get(name)?;
+    }
+    match value {
+        serde_json::Value::String(text) => Some(text.clone()),
+        serde_json::Value::Bool(flag) => Some(flag.to_string()),
+        serde_json::Value::Number(number) if !number.is_f64() => Some(number.to_string()),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

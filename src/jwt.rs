@@ -68,6 +68,41 @@ impl fmt::Debug for Key {
     }
 }
 
+/// The three parts of a compact token, none of them decoded.
+#[derive(Clone, Copy)]
+pub(crate) struct Parts<'t> {
+    /// What is signed: header, dot, payload.
+    pub(crate) signed: &'t str,
+    /// The header in base64url.
+    pub(crate) header: &'t str,
+    /// The payload in base64url.
+    pub(crate) payload: &'t str,
+    /// The signature in base64url.
+    pub(crate) signature: &'t str,
+}
+
+impl<'t> Parts<'t> {
+    /// Cuts a token at its two dots, unless it is too long.
+    pub(crate) fn cut(token: &'t str) -> Result<Self, Flaw> {
+        if token.len() > TOKEN_BYTES {
+            return Err(Flaw::TooLong);
+        }
+        let (header, rest) = at_dot(token).ok_or(Flaw::Parts)?;
+        let (payload, signature) = at_dot(rest).ok_or(Flaw::Parts)?;
+        if memchr(b'.', signature.as_bytes()).is_some() {
+            return Err(Flaw::Parts);
+        }
+        let signed = token.get(..header.len() + 1 + payload.len()).ok_or(Flaw::Parts)?;
+        Ok(Self { signed, header, payload, signature })
+    }
+}
+
+impl fmt::Debug for Parts<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Parts({} bytes)", self.signed.len() + 1 + self.signature.len())
+    }
+}
+
 /// A token whose form and header are right; nobody has looked at its signature yet.
 #[derive(Clone, Copy)]
 pub(crate) struct Compact<'t> {
@@ -82,18 +117,10 @@ pub(crate) struct Compact<'t> {
 impl<'t> Compact<'t> {
     /// Cuts a token at its two dots. Allocates nothing for a header that monday writes.
     pub(crate) fn split(token: &'t str) -> Result<Self, Flaw> {
-        if token.len() > TOKEN_BYTES {
-            return Err(Flaw::TooLong);
-        }
-        let (header, rest) = at_dot(token).ok_or(Flaw::Parts)?;
-        let (payload, signature) = at_dot(rest).ok_or(Flaw::Parts)?;
-        if memchr(b'.', signature.as_bytes()).is_some() {
-            return Err(Flaw::Parts);
-        }
+        let Parts { signed, header, payload, signature } = Parts::cut(token)?;
         if header != HEADER && header != HEADER_SHORT {
             unusual_header(header)?;
         }
-        let signed = token.get(..header.len() + 1 + payload.len()).ok_or(Flaw::Parts)?;
         Ok(Self { signed, payload, signature })
     }
 

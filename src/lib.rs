@@ -14,8 +14,11 @@ mod authorize;
 
 mod grants;
 
-mod config;
 mod snapshot;
+
+mod issuers;
+
+mod config;
 
 mod oauth;
 mod upstream;
@@ -40,5 +43,7 @@ use std::process::ExitCode;
 
 /// The program: reads its arguments, runs the command that they name, and returns its exit code.
 pub fn main() -> ExitCode {
+    // The only provider that is built in; named so that no other can take its place. An error says that it is there already.
+    let _installed: Result<(), _> = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
     commands::main()
 }

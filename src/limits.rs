@@ -44,6 +44,55 @@ pub(crate) const LOG_BUFFER: usize = 64 * 1024;
 pub(crate) const LOG_QUEUE: usize = 64;
 /// Bytes that a client may go on sending after the last answer of its connection, before the connection is reset.
 pub(crate) const LINGERING_BYTES: usize = 256 * 1024;
+/// How long a worker waits for what the control plane knows of grants: a route that needs one is refused within a second.
+pub(crate) const GRANT_LOOKUP: Duration = Duration::from_millis(850);
+/// How long the control plane waits for the store, so that it can still answer the worker.
+pub(crate) const GRANT_READ: Duration = Duration::from_millis(700);
+/// How long a request waits for a token that has to be refreshed first. Callers wait 15 s at most.
+pub(crate) const GRANT_REFRESH: Duration = Duration::from_millis(14_500);
+/// Questions of all workers that the control plane has not taken yet; beyond them the answer is 503.
+pub(crate) const GRANT_QUESTIONS: usize = 1024;
+/// Questions that the control plane works on at once.
+pub(crate) const GRANT_QUESTIONS_TAKEN: usize = 8192;
+/// Answers about grants that one core keeps: as many users at work at once.
+pub(crate) const GRANT_COPIES: usize = 4096;
+/// How long what the store said of a grant is believed without asking again. Changes are told at once; this is for those
+/// that were not.
+pub(crate) const GRANT_BELIEVED: Duration = Duration::from_secs(60);
+/// How long it is believed that there is no grant.
+pub(crate) const ABSENCE_BELIEVED: Duration = Duration::from_secs(5);
+/// After the store failed it is not asked again for so long.
+pub(crate) const STORE_PAUSE: Duration = Duration::from_millis(500);
+/// What an access token has left when it is refreshed (monday's advice).
+pub(crate) const TOKEN_REFRESHED_BEFORE: Duration = Duration::from_mins(5);
+/// What an access token has left when it no longer counts as alive: time on its way to who checks it.
+pub(crate) const TOKEN_ON_ITS_WAY: Duration = Duration::from_secs(5);
+/// Between two refreshes of one grant that still works.
+pub(crate) const REFRESH_PAUSE: Duration = Duration::from_mins(1);
+/// After a provider failed to refresh a grant it is not asked again for so long.
+pub(crate) const REFRESH_FAILED_PAUSE: Duration = Duration::from_secs(3);
+/// How long a lease lasts that is not renewed: what a death costs those who wait.
+pub(crate) const LEASE: Duration = Duration::from_secs(4);
+/// How often a lease is renewed while the provider is slow.
+pub(crate) const LEASE_RENEWED: Duration = Duration::from_secs(1);
+/// How often whoever waits for another gateway's refresh looks.
+pub(crate) const LEASE_LOOK: Duration = Duration::from_millis(150);
+/// How long it is tried to write down a token that a provider has already given out.
+pub(crate) const TOKEN_WRITTEN_WITHIN: Duration = Duration::from_mins(10);
+/// How long an end waits for refreshes that are under way.
+pub(crate) const REFRESHES_SETTLE: Duration = Duration::from_secs(35);
+/// How long it is remembered that a grant was taken back.
+pub(crate) const REVOKED_REMEMBERED: Duration = Duration::from_hours(30 * 24);
+/// Before the absolute end of a chain of refresh tokens, whoever can renew the consent is told.
+pub(crate) const CHAIN_ENDING: Duration = Duration::from_hours(14 * 24);
+/// Without a sign of life for so long, an account that uninstalled the app loses its grants.
+pub(crate) const UNINSTALL_SILENCE: Duration = Duration::from_hours(24);
+/// How often it is looked which uninstalled accounts were silent.
+pub(crate) const UNINSTALL_LOOK: Duration = Duration::from_mins(10);
+/// A refresh this long after an `uninstall` shows that the app is installed: monday has had the time to end its tokens.
+pub(crate) const UNINSTALL_SETTLED: Duration = Duration::from_hours(1);
+/// Grants that are read at once where all are looked at.
+pub(crate) const GRANTS_PAGE: usize = 500;
 /// Bytes of what a page of the gateway is sent: forms of a few fields.
 pub(crate) const VISIT_BODY: u64 = 16 * 1024;
 /// How long a page may take: longer than a token request and a question to monday's API, each with its own time.
@@ -104,3 +153,27 @@ pub(crate) const VAULT_BATCH: usize = 256;
 pub(crate) const VAULT_CHANGES: usize = 4096;
 /// Bytes that a store may send without being asked anything more: the largest list, and room. A store that lies cannot fill the memory.
 pub(crate) const VAULT_ANSWER_BYTES: u64 = 48 * 1024 * 1024;
+/// Age at which an issuer's key set is fetched again, in the background: an issuer that takes a key back is obeyed within it.
+pub(crate) const KEYS_FRESH: Duration = Duration::from_mins(5);
+/// Age up to which a key set is used while its issuer cannot be reached: an outage of an evening, and no longer than a stolen key may be of use.
+pub(crate) const KEYS_STALE: Duration = Duration::from_hours(6);
+/// Pause between two fetches that an unknown `kid` has caused, whoever sends them.
+pub(crate) const KEYS_UNKNOWN_PAUSE: Duration = Duration::from_mins(1);
+/// Pause after a fetch that failed.
+pub(crate) const KEYS_FAILED_PAUSE: Duration = Duration::from_secs(5);
+/// How long one fetch may take.
+pub(crate) const KEYS_FETCH_TIME: Duration = Duration::from_secs(10);
+/// How long a request waits for an issuer's keys.
+pub(crate) const KEYS_WAIT: Duration = Duration::from_secs(5);
+/// Requests that wait for one issuer's keys: as many as there may be connections.
+pub(crate) const KEYS_QUEUE: usize = 8192;
+/// Keys of one set that are kept. Issuers have two or three.
+pub(crate) const KEYS_MAX: usize = 32;
+/// Keys of a set that are tried on a token that names none: during a rotation, two.
+pub(crate) const KEYS_TRIED: usize = 3;
+/// How long a worker remembers that there is no key of a `kid`.
+pub(crate) const KEYS_UNKNOWN_REMEMBERED: Duration = Duration::from_secs(10);
+/// Unknown `kid`s that are remembered, so that they cost their worker nothing.
+pub(crate) const KEYS_UNKNOWN: u64 = 10_000;
+/// Bytes of a `kid`.
+pub(crate) const KID_BYTES: usize = 256;

@@ -81,7 +81,7 @@ fn serve(config: &Config) -> Result<Ended, RunFault> {
             Some(address) => Some(listen(address).await?),
             None => None,
         };
-        let gateway = Gateway::start(config, metrics, clock)?;
+        let gateway = Gateway::start(config, metrics, clock).await?;
         let (stop, stopped) = watch::channel(());
         if let Some((listener, address)) = admin {
             tracing::info!(listener = "admin", %address, "listening");

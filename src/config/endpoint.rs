@@ -31,7 +31,11 @@ const PATH_RIGHT: &str = "as in \"/planner/authorize\"";
 impl Read for Endpoint {
     fn read(node: &Node<'_>, sheet: &mut Sheet<'_>) -> Option<Self> {
         if node.get_ref().as_str().is_some_and(|written| written.contains('@')) {
-            return sheet.refuse(node.span().into(), "this URL has a user in it, and no key belongs there", ENDPOINT_RIGHT);
+            return sheet.refuse(
+                node.span().into(),
+                "this URL has a user in it, and no key belongs there",
+                ENDPOINT_RIGHT,
+            );
         }
         let written = text(node, ENDPOINT_RIGHT, sheet)?;
         match endpoint(written) {

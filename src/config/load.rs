@@ -15,7 +15,7 @@ use crate::config::written;
 /// Bytes of a configuration file; anything larger is another file.
 const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Keys whose values are never secrets; lines of a file with syntax errors are shown only for these.
-const SAFE_KEYS: [&str; 30] = [
+const SAFE_KEYS: [&str; 43] = [
     "listen",
     "public_url",
     "workers",
@@ -46,6 +46,19 @@ const SAFE_KEYS: [&str; 30] = [
     "app",
     "kind",
     "upstream",
+    "oauth",
+    "scopes",
+    "grants",
+    "require",
+    "back_to",
+    "identity",
+    "on_uninstall",
+    "preset",
+    "per",
+    "connect_by",
+    "stale",
+    "apps",
+    "can",
 ];
 
 /// A file without mistakes.

@@ -442,7 +442,9 @@ pub(crate) fn choose<T: Copy>(
             suggest("", &known),
         );
     }
-    sheet.refuse(place, format!("`{}` is none of the words that are known here", quotable(word)), suggest(word, &known))
+    // In a file with syntax errors, a list that was never closed takes in the lines after it, and a secret among them.
+    let shown = if sheet.is_broken() { "this".to_owned() } else { format!("`{}`", quotable(word)) };
+    sheet.refuse(place, format!("{shown} is none of the words that are known here"), suggest(word, &known))
 }
 
 pub(crate) use {choice, table, unwritten};

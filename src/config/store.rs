@@ -18,7 +18,9 @@ pub(crate) fn store(written: &At<SecretSource>, sheet: &mut Sheet<'_>) -> Option
     let secret = match &written.is {
         SecretSource::Literal(secret) => secret.clone(),
         // Which store it is, only the machine with the secret knows.
-        _ if sheet.around().secrets == Secrets::Assume => return Some(StoreAddress::Postgres(Secret::new("postgres://localhost/"))),
+        _ if sheet.around().secrets == Secrets::Assume => {
+            return Some(StoreAddress::Postgres(Secret::new("postgres://localhost/")));
+        }
         source => fetch_of(source, place, 1, RIGHT, sheet)?,
     };
     let Ok(text) = std::str::from_utf8(secret.expose()) else {
@@ -65,7 +67,9 @@ fn parse(text: &str, base_dir: &Path) -> Result<StoreAddress, &'static str> {
 }
 
 fn has_password(text: &str) -> bool {
-    text.contains('@') || text.to_ascii_lowercase().contains("password") || Url::parse(text).is_err() && !text.starts_with("sqlite:")
+    text.contains('@')
+        || text.to_ascii_lowercase().contains("password")
+        || Url::parse(text).is_err() && !text.starts_with("sqlite:")
 }
 
 /// Beyond this machine, sealed grants still say who has some, and the password crosses the network.
@@ -77,9 +81,9 @@ fn warn_readable(store: &StoreAddress, place: Place, sheet: &mut Sheet<'_>) {
     };
     let Some(url) = std::str::from_utf8(url.expose()).ok().and_then(|text| Url::parse(text).ok()) else { return };
     let is_encrypted = url.scheme() == "rediss"
-        || url.query_pairs().any(|(key, value)| {
-            key == "sslmode" && matches!(value.as_ref(), "require" | "verify-ca" | "verify-full")
-        });
+        || url
+            .query_pairs()
+            .any(|(key, value)| key == "sslmode" && matches!(value.as_ref(), "require" | "verify-ca" | "verify-full"));
     if !is_encrypted && !is_near(&url) {
         sheet.warn(
             place,
@@ -128,7 +132,8 @@ mod tests {
         for right in ["postgres://u:p@h/d", "postgresql:///d?host=/run/postgresql", "redis://h", "rediss://h:6380/1"] {
             assert!(parse(right, base).is_ok(), "{right}");
         }
-        for wrong in ["", "vault.db", "sqlite:", "sqlite::memory:", "sqlite:a?b", "mysql://h/d", "redis://", "postgres"] {
+        for wrong in ["", "vault.db", "sqlite:", "sqlite::memory:", "sqlite:a?b", "mysql://h/d", "redis://", "postgres"]
+        {
             assert!(parse(wrong, base).is_err(), "{wrong}");
         }
     }

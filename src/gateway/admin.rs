@@ -170,7 +170,7 @@ mod tests {
     use crate::telemetry::metrics::{BuildInfo, Tables};
 
     fn shown() -> Shown {
-        let tables = Tables { kinds: &[], results: &[], reasons: &[], headers: &[] };
+        let tables = Tables { kinds: &[], results: &[], reasons: &[], headers: &[], grants: &[] };
         let build = BuildInfo { version: "0", revision: "0" };
         Shown { metrics: Metrics::new(1, build, tables).unwrap(), readiness: Readiness::default() }
     }

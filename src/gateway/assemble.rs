@@ -14,10 +14,14 @@ use crate::authorize::door;
 use crate::clock::Clock;
 use crate::config::resolved::{self, Config};
 use crate::gateway::connection::{Service, Tls};
+use crate::gateway::control::Control;
+use crate::gateway::granting::{Granting, GrantingFault};
 use crate::gateway::listener::{BindFault, Door, Listener, Loads};
 use crate::gateway::readiness::Readiness;
 use crate::gateway::worker::{self, Order, Start};
+use crate::grants::standing::Standing;
 use crate::headers::OMITTABLE;
+use crate::issuers::Issuer;
 use crate::limits;
 use crate::monday::kinds::KIND_NAMES;
 use crate::pipeline::lifetimes::Shared;
@@ -45,6 +49,8 @@ pub(crate) struct Gateway {
     orders: Vec<mpsc::Sender<Order>>,
     workers: Vec<JoinHandle<io::Result<()>>>,
     access_log: AccessLog,
+    granting: Granting,
+    _control: Control,
 }
 
 /// Why a gateway did not start.
@@ -59,6 +65,9 @@ pub(crate) enum StartFault {
     /// A listening socket.
     #[error(transparent)]
     Bind(#[from] BindFault),
+    /// What grants are kept with.
+    #[error(transparent)]
+    Granting(#[from] GrantingFault),
     /// The access log's file.
     #[error("cannot write the access log: {0}")]
     AccessLog(io::Error),
@@ -81,12 +90,15 @@ pub(crate) enum Drained {
 
 impl Gateway {
     /// Starts a gateway. When it returns, connections are being accepted.
-    pub(crate) fn start(config: &Config, metrics: Arc<Metrics>, clock: Clock) -> Result<Self, StartFault> {
+    pub(crate) async fn start(config: &Config, metrics: Arc<Metrics>, clock: Clock) -> Result<Self, StartFault> {
         let (service, certificates) = service(config, &clock)?;
-        let snapshot = snapshot(config, certificates, &metrics)?;
+        let control = Control::start().map_err(StartFault::Thread)?;
+        let (issuers, _keepers): (Vec<_>, Vec<_>) = Issuer::all(&config.issuers, &clock).into_iter().unzip();
+        let snapshot = snapshot(config, certificates, &metrics, &issuers)?;
         let access_log = access_log(config, &metrics)?;
         let listeners = config.server.listen.iter().map(|&address| Listener::bind(address));
         let listeners: Vec<Listener> = listeners.collect::<Result<_, _>>()?;
+        let granting = Granting::start(&control, config, (&metrics, &clock)).await?;
         let count = worker_count(config);
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel(limits::ACCEPT_QUEUE)).unzip();
         let mut gateway = Self {
@@ -98,6 +110,8 @@ impl Gateway {
             orders: senders,
             workers: Vec::with_capacity(count),
             access_log,
+            granting,
+            _control: control,
         };
         let door = Door {
             permits: Arc::new(Semaphore::new(config.server.limits.connections)),
@@ -106,7 +120,8 @@ impl Gateway {
             service: service.clone(),
         };
         let mut doors: Vec<_> = listeners.into_iter().map(|listener| (listener, door.clone())).collect();
-        let shared = Arc::new(Shared { clock, metrics, door: door::Door::shut() });
+        let shared =
+            Arc::new(Shared { clock, metrics, door: door::Door::shut(), grants: gateway.granting.port.clone() });
         for (id, orders) in receivers.into_iter().enumerate() {
             let start = Start {
                 id,
@@ -164,6 +179,7 @@ impl Gateway {
             }
         }
         self.access_log.finish();
+        self.granting.stop().await;
     }
 
     async fn tell(&self, order: impl Fn() -> Order) {
@@ -207,7 +223,13 @@ pub(crate) fn metrics(config: &Config, clock: &Clock) -> Result<Arc<Metrics>, St
         version: env!("CARGO_PKG_VERSION"),
         revision: option_env!("GATEWAY_REVISION").unwrap_or("unknown"),
     };
-    let tables = Tables { kinds: &KIND_NAMES, results: &Unauthorized::RESULTS, reasons: &REASONS, headers: &OMITTABLE };
+    let tables = Tables {
+        kinds: &KIND_NAMES,
+        results: &Unauthorized::RESULTS,
+        reasons: &REASONS,
+        headers: &OMITTABLE,
+        grants: &Standing::LABELS,
+    };
     let metrics =
         Metrics::new(worker_count(config), build, tables).map_err(|fault| StartFault::Metrics(fault.to_string()))?;
     metrics.config_loaded(clock.unix_seconds());
@@ -250,9 +272,10 @@ fn snapshot(
     config: &Config,
     certificates: Option<Arc<Certificates>>,
     metrics: &Metrics,
+    issuers: &[Arc<Issuer>],
 ) -> Result<Arc<Snapshot>, StartFault> {
     let mut open = OpenCounts::new();
-    let mut lasting = Lasting { metrics, open: &mut open };
+    let mut lasting = Lasting { metrics, open: &mut open, issuers };
     Ok(Arc::new(build(config, certificates, &mut lasting)?))
 }
 

@@ -135,8 +135,9 @@ async fn serve(worker: &Rc<Worker>, service: &Service, stream: TcpStream, peer: 
     if stream.set_nodelay(true).is_err() {
         return;
     }
-    let stream = Metered::new(stream);
+    let mut stream = Metered::new(stream);
     let Some(tls) = &service.tls else {
+        stream.open();
         let peer = ConnInfo { peer, protocol: Protocol::Http1, secure: Secure::Plain, certificate: None };
         let _counted = Counted::under(worker, metrics::Protocol::Http1);
         return http1::serve(worker, stream, peer).await;
@@ -176,7 +177,8 @@ async fn shake_hands(
         None => count(TlsVersion::None, Handshake::Timeout),
         Some(Err(fault)) if fault.kind() == io::ErrorKind::UnexpectedEof => count(TlsVersion::None, Handshake::Closed),
         Some(Err(_refused)) => count(TlsVersion::None, Handshake::Failed),
-        Some(Ok(stream)) => {
+        Some(Ok(mut stream)) => {
+            stream.get_mut().0.open();
             let peer = meet(tls, &stream, peer);
             let version = if peer.secure == Secure::Tls1_2 { TlsVersion::V12 } else { TlsVersion::V13 };
             count(version, Handshake::Ok);

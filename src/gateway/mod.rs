@@ -4,7 +4,9 @@
 pub(crate) mod admin;
 pub(crate) mod assemble;
 pub(crate) mod connection;
+pub(crate) mod control;
 pub(crate) mod flow;
+pub(crate) mod granting;
 pub(crate) mod http1;
 pub(crate) mod http2;
 pub(crate) mod listener;

@@ -76,7 +76,7 @@ impl Bench {
         let clock = Clock::system();
         let metrics = metrics(&loaded.config, &clock).unwrap();
         log::catch_panics(Arc::clone(&metrics));
-        let gateway = Gateway::start(&loaded.config, metrics, clock).unwrap();
+        let gateway = Gateway::start(&loaded.config, metrics, clock).await.unwrap();
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from(made.cert.der().to_vec())).unwrap();
         Self { gateway, roots, _folder: folder }

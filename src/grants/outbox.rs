@@ -9,7 +9,6 @@ use aws_lc_rs::{hmac, rand};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
@@ -245,7 +244,6 @@ impl Backend {
         let signatures: Vec<String> =
             self.keys.iter().map(|key| format!("v1,{}", STANDARD.encode(hmac::sign(key, signed.as_bytes())))).collect();
         let mut fields = HeaderMap::new();
-        fields.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         fields.insert("webhook-timestamp", HeaderValue::from(now));
         for (name, value) in [("webhook-id", id), ("webhook-signature", &signatures.join(" "))] {
             if let Ok(value) = HeaderValue::from_str(value) {

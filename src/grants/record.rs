@@ -67,6 +67,29 @@ impl fmt::Debug for Grant {
     }
 }
 
+impl Grant {
+    /// What is remembered of it after it was taken back: no token.
+    pub(crate) fn revoked(&self, now: i64) -> Self {
+        Self {
+            state: State::Revoked,
+            access: String::new(),
+            refresh: None,
+            expires: None,
+            scopes: Vec::new(),
+            asked: Vec::new(),
+            values: BTreeMap::new(),
+            granted_at: self.granted_at,
+            renewed_at: now,
+            granted_by: self.granted_by,
+        }
+    }
+
+    /// What is left of it once its provider refuses it: it can be connected again, and nothing else.
+    pub(crate) fn expired(&self, now: i64) -> Self {
+        Self { state: State::Expired, ..self.revoked(now) }
+    }
+}
+
 impl GrantKey {
     /// The key of its row: `app/account/user/provider`, where `-` stands for the account's own. Names have no slash.
     pub(crate) fn row(&self) -> String {

@@ -85,7 +85,7 @@ impl Parts {
         let config = load_text("measured.toml", CONFIGURATION, Path::new(""), Secrets::Read).ok()?.config;
         let metrics = metrics(&config, &Clock::standing_at(NOW)).ok()?;
         let mut open = OpenCounts::new();
-        let snapshot = build(&config, None, &mut Lasting { metrics: &metrics, open: &mut open }).ok()?;
+        let snapshot = build(&config, None, &mut Lasting { metrics: &metrics, open: &mut open, issuers: &[] }).ok()?;
         let request = request(&token())?;
         let caller = caller(&snapshot, &request)?;
         Some(Self { head: head(&request), snapshot, peer: connection(), request, caller })

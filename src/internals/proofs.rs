@@ -55,20 +55,20 @@ pub fn route<'r>(work: &mut Work<'r>, clean: Clean<Incoming>) -> Option<Routed<'
 /// Who may pass is asked of a caller that `verify` made.
 ///
 /// ```
-/// use monday_gateway::internals::proofs::{Caller, Routed, admit};
+/// use monday_gateway::internals::proofs::{Caller, Routed, Work, admit};
 ///
-/// async fn admitted(routed: Routed<'_>, caller: Caller, name: &str) {
-///     admit(routed, caller).await;
+/// async fn admitted(work: &Work<'_>, routed: Routed<'_>, caller: Caller, name: &str) {
+///     admit(work, routed, caller).await;
 /// }
 /// ```
 ///
 /// Nobody else's word is a caller.
 ///
 /// ```compile_fail,E0308
-/// use monday_gateway::internals::proofs::{Caller, Routed, admit};
+/// use monday_gateway::internals::proofs::{Caller, Routed, Work, admit};
 ///
-/// async fn admitted(routed: Routed<'_>, caller: Caller, name: &str) {
-///     admit(routed, name).await;
+/// async fn admitted(work: &Work<'_>, routed: Routed<'_>, caller: Caller, name: &str) {
+///     admit(work, routed, name).await;
 /// }
 /// ```
 ///
@@ -91,8 +91,8 @@ pub fn route<'r>(work: &mut Work<'r>, clean: Clean<Incoming>) -> Option<Routed<'
 ///     Caller::default()
 /// }
 /// ```
-pub async fn admit(routed: Routed<'_>, caller: Caller) -> Option<Admitted<'_>> {
-    pipeline::admit::admit(routed, caller).await.ok()
+pub async fn admit<'s>(work: &Work<'_>, routed: Routed<'s>, caller: Caller) -> Option<Admitted<'s>> {
+    pipeline::admit::admit(work, routed, caller).await.ok()
 }
 
 /// Header values are made for a request that was admitted.

@@ -110,16 +110,7 @@ impl Claims {
     /// The claim below these names, for a header: text and integers as they are, booleans as `true` and `false`.
     /// None if there is no such claim or it is anything else. Reads the payload again: for templates only.
     pub(crate) fn lookup(&self, path: &[String]) -> Option<String> {
-        let mut value: &serde_json::Value = &serde_json::from_slice(&self.raw).ok()?;
-        for name in path {
-            value = value.as_object()?.get(name)?;
-        }
-        match value {
-            serde_json::Value::String(text) => Some(text.clone()),
-            serde_json::Value::Bool(flag) => Some(flag.to_string()),
-            serde_json::Value::Number(number) if !number.is_f64() => Some(number.to_string()),
-            _ => None,
-        }
+        json::member(&self.raw, path)
     }
 }
 

@@ -151,7 +151,9 @@ mod tests {
         let logo = Some(b"<svg xmlns='http://www.w3.org/2000/svg'/>".to_vec());
         let with = Brand::new(Wishes { logo, ..Wishes::default() }).unwrap();
         let policy = |brand: &Brand, forms| brand.policy(forms).to_str().unwrap().to_owned();
-        assert!(!policy(&plain, Forms::None).contains("img-src") && policy(&with, Forms::None).contains("img-src data:;"));
+        assert!(
+            !policy(&plain, Forms::None).contains("img-src") && policy(&with, Forms::None).contains("img-src data:;")
+        );
         assert!(policy(&plain, Forms::None).contains("form-action 'none'"));
         assert!(policy(&plain, Forms::Own).contains("form-action 'self'"));
         assert!(policy(&with, Forms::Own).contains("frame-ancestors 'none'"));

@@ -221,7 +221,8 @@ mod tests {
     #[test]
     fn a_page_loads_nothing_and_runs_nothing() {
         let html = full("word");
-        for mark in ["<script", "url(", "@import", "<link", "<iframe", " onclick", " onload", "http-equiv", "style=\""] {
+        for mark in ["<script", "url(", "@import", "<link", "<iframe", " onclick", " onload", "http-equiv", "style=\""]
+        {
             assert!(!html.contains(mark), "{mark}");
         }
     }

@@ -159,7 +159,11 @@ impl Languages {
 
     /// Adds, or amends, one language.
     pub(crate) fn add(&mut self, tag: &str, text: &str) -> Result<(), String> {
-        if tag.is_empty() || !tag.split('-').all(|part| (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric())) {
+        if tag.is_empty()
+            || !tag
+                .split('-')
+                .all(|part| (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+        {
             return Err(format!("`{tag}` is no language: name the file as in de.toml or pt-BR.toml"));
         }
         let mut file: BTreeMap<String, String> =
@@ -183,8 +187,12 @@ impl Languages {
                 let keys: Vec<&str> = ENGLISH.iter().map(|(_, key, _)| *key).collect();
                 return Err(format!("there is no sentence `{key}`; the sentences are {}", keys.join(", ")));
             };
-            if let Some(strange) = placeholders(&sentence).find(|name| !placeholders(english).any(|known| known == *name)) {
-                return Err(format!("`{key}` has {{{strange}}}, which is not known there: in English it is \"{english}\""));
+            if let Some(strange) =
+                placeholders(&sentence).find(|name| !placeholders(english).any(|known| known == *name))
+            {
+                return Err(format!(
+                    "`{key}` has {{{strange}}}, which is not known there: in English it is \"{english}\""
+                ));
             }
             language.words.insert(*say, sentence);
         }

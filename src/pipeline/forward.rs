@@ -15,12 +15,14 @@ use crate::limits;
 use crate::monday::kinds::TokenPlace;
 use crate::pipeline::Work;
 use crate::pipeline::admit::Admitted;
-use crate::pipeline::body::{Intake, Trouble, take_in};
+use crate::pipeline::body::{Intake, Trouble, collect, take_in};
 use crate::pipeline::inject::{HeaderChanges, apply};
+use crate::pipeline::lifecycle;
 use crate::pipeline::lifetimes::Tunnel;
 use crate::pipeline::peer::{Client, Trust};
 use crate::pipeline::referer::keep_tokens_out;
 use crate::pipeline::refusal::{Malformed, Refusal, UpstreamFault};
+use crate::pipeline::rejected::Again;
 use crate::pipeline::verify::query_without;
 use crate::upstream::answer_body::AnswerBody;
 use crate::upstream::connect::ConnectFault;
@@ -64,18 +66,29 @@ pub(crate) async fn forward(
     let upstream = route.upstream().ok_or(Refusal::Internal)?;
     let pool = work.pool(upstream)?;
     let trouble = Trouble::default();
-    let request =
+    let granted = admitted.granted().cloned();
+    let mut request =
         outgoing(work, admitted, changes, &Sending { pool: &pool, client, handshake, trouble: &trouble }).await?;
+    let mut again = Again::keep(granted, &request);
     let began = Instant::now();
-    let mut exchanging = pin!(exchange(&pool, request));
-    let sent = work.worker.deadlines.after(route.timeout).bound(exchanging.as_mut()).await;
-    let took = began.elapsed();
-    work.seen.upstream = Some((upstream, took));
-    pool.counters().durations.observe(took);
-    // A body that failed on its way is the caller's fault, whatever became of the exchange.
-    let fault = |fault| trouble.refusal().unwrap_or(Refusal::Upstream(fault));
-    let (answer, link) = sent.ok_or_else(|| fault(UpstreamFault::Timeout))?.map_err(fault)?;
-    accept(work, &pool, (answer, link), handshake).await
+    loop {
+        let patience = route.timeout.saturating_sub(began.elapsed());
+        let mut exchanging = pin!(exchange(&pool, request));
+        let sent = work.worker.deadlines.after(patience).bound(exchanging.as_mut()).await;
+        let took = began.elapsed();
+        work.seen.upstream = Some((upstream, took));
+        pool.counters().durations.observe(took);
+        // A body that failed on its way is the caller's fault, whatever became of the exchange.
+        let fault = |fault| trouble.refusal().unwrap_or(Refusal::Upstream(fault));
+        let (answer, link) = sent.ok_or_else(|| fault(UpstreamFault::Timeout))?.map_err(fault)?;
+        request = match &mut again {
+            Some(again) => match again.renewed(work, answer.headers()).await {
+                Some(request) => request,
+                None => return accept(work, &pool, (answer, link), handshake).await,
+            },
+            None => return accept(work, &pool, (answer, link), handshake).await,
+        };
+    }
 }
 
 /// Makes the request that goes out: the caller's protected fields removed, ours set, the path as it was matched.
@@ -95,8 +108,16 @@ async fn outgoing(
         installed: Rc::clone(work.installed),
     };
     let host = admitted.routed().clean().raw_host().clone();
-    let (mut parts, incoming) = admitted.into_routed().into_clean().into_request().into_parts();
-    let body = take_in(incoming, &intake, sending.trouble).await?;
+    let told_of = lifecycle::told_of(work, &admitted);
+    let (mut parts, mut incoming) = admitted.into_routed().into_clean().into_request().into_parts();
+    let body = match told_of {
+        None => take_in(incoming, &intake, sending.trouble).await?,
+        Some(who) => {
+            let body = collect(&mut incoming, &intake).await?;
+            lifecycle::hear(work, who, &body)?;
+            RequestBody::Whole(body)
+        }
+    };
     if let RequestBody::Whole(bytes) = &body {
         work.seen.bytes_in = bytes.len() as u64;
     }

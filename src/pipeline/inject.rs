@@ -11,11 +11,12 @@ use smallvec::SmallVec;
 
 use crate::config::resolved::{Authorization, InjectHeader, InjectValue, Piece};
 use crate::headers;
+use crate::issuers::claims::Issued;
 use crate::jwt;
 use crate::limits;
 use crate::monday::claims::{Claims, Text};
 use crate::pipeline::admit::Admitted;
-use crate::pipeline::verify::Caller;
+use crate::pipeline::verify::{Caller, Said};
 use crate::snapshot::Route;
 
 /// What is set on a request before it goes out, after everything of the caller's that must not go on was removed.
@@ -51,25 +52,34 @@ pub(crate) struct Resigning<'a> {
 
 /// What the backend is told about an admitted request.
 pub(crate) fn inject(admitted: &Admitted<'_>, resigning: Resigning<'_>) -> HeaderChanges {
-    changes(admitted.routed().route(), admitted.caller(), resigning)
+    let mut changes = changes(admitted.routed().route(), admitted.caller(), resigning);
+    if let Some(granted) = admitted.granted() {
+        changes.set.extend(granted.looked.headers.iter().cloned());
+        changes.omitted.extend(granted.looked.omitted.iter().cloned());
+    }
+    changes
 }
 
 /// What a route's backend is told about a caller.
 pub(crate) fn changes(route: &Route, caller: &Caller, resigning: Resigning<'_>) -> HeaderChanges {
     let mut changes = HeaderChanges {
-        set: Vec::with_capacity(12),
+        set: Vec::with_capacity(16),
         authorization: authorization(route, caller, resigning),
         omitted: SmallVec::new(),
     };
-    if let Some(claims) = caller.claims() {
-        changes.identity(claims);
-        changes.templates(route, claims);
+    match caller.said() {
+        Some(Said::Monday(claims)) => changes.identity(claims),
+        Some(Said::Issuer(issued)) => changes.issued(issued),
+        None => {}
+    }
+    if let Some(said) = caller.said() {
+        changes.templates(route, said);
     }
     changes
 }
 
 fn authorization(route: &Route, caller: &Caller, resigning: Resigning<'_>) -> AuthorizationChange {
-    let Some(claims) = caller.claims() else {
+    let Some(said) = caller.said() else {
         // Nobody was verified: what the caller sent is the backend's to judge, unless the route says otherwise.
         return match route.authorization {
             Authorization::Keep => AuthorizationChange::Keep,
@@ -86,15 +96,15 @@ fn authorization(route: &Route, caller: &Caller, resigning: Resigning<'_>) -> Au
         Authorization::Strip => AuthorizationChange::Remove,
         Authorization::Keep => caller.query_token().map_or(AuthorizationChange::Keep, |token| set(token.to_owned())),
         Authorization::Resign => {
-            let signed = resigning.key.and_then(|key| resign(claims, key, resigning.now));
+            let signed = resigning.key.and_then(|key| resign(said, key, resigning.now));
             signed.map_or(AuthorizationChange::Remove, set)
         }
     }
 }
 
 /// The same claims under the upstream's key, issued now.
-fn resign(claims: &Claims, key: &jwt::Key, now: i64) -> Option<String> {
-    let mut members: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&claims.raw).ok()?;
+fn resign(said: Said<'_>, key: &jwt::Key, now: i64) -> Option<String> {
+    let mut members: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(said.raw()).ok()?;
     let lifetime = i64::try_from(limits::RESIGNED_LIFETIME.as_secs()).ok()?;
     members.remove("nbf");
     members.insert("iat".to_owned(), now.into());
@@ -117,14 +127,24 @@ impl HeaderChanges {
         self.integer(headers::X_MONDAY_INSTALL_ID, claims.install_id);
     }
 
-    fn templates(&mut self, route: &Route, claims: &Claims) {
+    /// What an issuer's table in gateway.toml makes of its claims.
+    fn issued(&mut self, issued: &Issued) {
+        for (name, text) in [(headers::X_MONDAY_ACCOUNT_ID, &issued.account), (headers::X_MONDAY_USER_ID, &issued.user)]
+        {
+            if let Some(text) = text {
+                self.value(name, Some(Bytes::copy_from_slice(text.as_bytes())));
+            }
+        }
+    }
+
+    fn templates(&mut self, route: &Route, said: Said<'_>) {
         if route.inject_claims {
-            let encoded = URL_SAFE_NO_PAD.encode(&claims.raw);
+            let encoded = URL_SAFE_NO_PAD.encode(said.raw());
             self.value(headers::X_MONDAY_CLAIMS, Some(Bytes::from(encoded)));
         }
         for InjectHeader { name, value } in &route.templates {
             if let InjectValue::Template(pieces) = value {
-                self.value(name.clone(), filled(pieces, claims).map(Bytes::from));
+                self.value(name.clone(), filled(pieces, said).map(Bytes::from));
             }
         }
     }
@@ -161,14 +181,14 @@ impl HeaderChanges {
 }
 
 /// A template with its claims; nothing if one of them is missing.
-fn filled(pieces: &[Piece], claims: &Claims) -> Option<BytesMut> {
+fn filled(pieces: &[Piece], said: Said<'_>) -> Option<BytesMut> {
     let mut text = BytesMut::new();
     for piece in pieces {
         match piece {
             Piece::Text(literal) => text.extend_from_slice(literal.as_bytes()),
-            Piece::AccountId => text.extend_from_slice(itoa::Buffer::new().format(claims.account_id).as_bytes()),
-            Piece::UserId => text.extend_from_slice(itoa::Buffer::new().format(claims.user_id).as_bytes()),
-            Piece::Claim(path) => text.extend_from_slice(claims.lookup(path)?.as_bytes()),
+            Piece::AccountId => text.extend_from_slice(&said.account()?),
+            Piece::UserId => text.extend_from_slice(&said.user()?),
+            Piece::Claim(path) => text.extend_from_slice(said.lookup(path)?.as_bytes()),
         }
     }
     Some(text)

@@ -11,6 +11,8 @@ use http::{HeaderValue, StatusCode};
 use crate::authorize::door::Door;
 use crate::clock::Clock;
 use crate::deadline::Deadlines;
+use crate::grants::port::{self, Port};
+use crate::issuers::copies::Copies;
 use crate::pipeline::guard::watch::{UpgradeOutcome, Watch};
 use crate::pipeline::peer::{Client, ConnInfo, ForwardedValues, Trust};
 use crate::pipeline::refusal::Refusal;
@@ -29,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) metrics: Arc<Metrics>,
     /// To the pages that the gateway serves.
     pub(crate) door: Door,
+    /// To what is known of grants; none without a vault.
+    pub(crate) grants: Option<Port>,
 }
 
 /// One core.
@@ -42,6 +46,10 @@ pub(crate) struct Worker {
     pub(crate) deadlines: Deadlines,
     /// Its part of the access log.
     pub(crate) lines: RefCell<Lines>,
+    /// What it was told of grants.
+    pub(crate) copies: RefCell<port::Copies>,
+    /// Its copies of the issuers' keys.
+    pub(crate) keys: Copies,
     installed: RefCell<Rc<Installed>>,
     request_ids: RequestIds,
     /// The HTTP/2 stream that is being polled.
@@ -95,6 +103,8 @@ impl Worker {
             shared,
             deadlines,
             lines: RefCell::new(lines),
+            copies: RefCell::default(),
+            keys: Copies::default(),
             installed: RefCell::new(Rc::new(installed)),
             request_ids: RequestIds::new(),
             stream: RefCell::default(),

@@ -7,13 +7,16 @@ pub(crate) mod body;
 pub(crate) mod challenge;
 pub(crate) mod forward;
 pub(crate) mod forwarded;
+pub(crate) mod granted;
 pub(crate) mod guard;
 pub(crate) mod inject;
+pub(crate) mod lifecycle;
 pub(crate) mod lifetimes;
 pub(crate) mod observe;
 pub(crate) mod peer;
 pub(crate) mod referer;
 pub(crate) mod refusal;
+pub(crate) mod rejected;
 pub(crate) mod reply;
 pub(crate) mod route;
 pub(crate) mod serve;
@@ -30,6 +33,7 @@ use http::{HeaderMap, HeaderValue, Request, Response};
 use hyper::body::Incoming;
 
 use crate::headers;
+use crate::issuers::claims::When;
 use crate::monday::kinds::{Row, TokenPlace, VIEW_IN_HEADER};
 use crate::pipeline::admit::{Admitted, admit};
 use crate::pipeline::answer::answer;
@@ -45,6 +49,7 @@ use crate::pipeline::reply::facts::{self, facts};
 use crate::pipeline::reply::{Look, Prefers, reply, set_strict_transport};
 use crate::pipeline::route::{Routed, Way, route};
 use crate::pipeline::serve::{Turn, serve};
+use crate::pipeline::verify::issued::{AskedOfIssuer, judge_issued};
 use crate::pipeline::verify::{Asked, Caller, judge};
 use crate::snapshot::served::Page;
 use crate::snapshot::{Route, Snapshot};
@@ -109,8 +114,8 @@ async fn steps(work: &mut Work<'_>, asking: &Asking, request: Request<Incoming>)
         cross_origin(work.seen, asking.origin.as_ref(), echo.headers_mut());
         return Ok(echo.map(Content::Whole));
     }
-    let caller = verify(work, &routed)?;
-    let admitted = admit(routed, caller).await?;
+    let caller = verify(work, &routed).await?;
+    let admitted = admit(work, routed, caller).await?;
     let admitted = match serve(work, admitted).await? {
         Turn::On(admitted) => admitted,
         Turn::Served(mut answer) => {
@@ -147,8 +152,8 @@ fn row(route: &Route) -> &'static Row {
     }
 }
 
-/// Lets `judge` say who calls, and counts what it says.
-fn verify(work: &mut Work<'_>, routed: &Routed<'_>) -> Result<Caller, Refusal> {
+/// Lets `judge` say who calls, and counts what it says. Waits only for an issuer's key that this core does not have yet.
+async fn verify(work: &mut Work<'_>, routed: &Routed<'_>) -> Result<Caller, Refusal> {
     let (clean, route) = (routed.clean(), routed.route());
     let asked = Asked {
         row: row(route),
@@ -158,13 +163,27 @@ fn verify(work: &mut Work<'_>, routed: &Routed<'_>) -> Result<Caller, Refusal> {
         now: work.worker.shared.clock.unix_seconds(),
     };
     let fields = clean.request().headers().get_all(http::header::AUTHORIZATION);
-    let judged = judge(fields.iter().map(HeaderValue::as_bytes), clean.query(), &asked);
+    let fields = fields.iter().map(HeaderValue::as_bytes);
+    let judged = match &route.issuer {
+        None => judge(fields, clean.query(), &asked).map_err(Refusal::Unauthorized),
+        Some(issuer) => {
+            let leeway = asked.app.map_or(0, |app| app.leeway);
+            let asked = AskedOfIssuer { issuer, copies: &work.worker.keys, when: When { now: asked.now, leeway } };
+            // Boxed: what waits for keys is large, and hardly any request does.
+            Box::pin(judge_issued(fields, clean.query(), &asked)).await
+        }
+    };
     if let Some(app) = route.app.as_ref().filter(|_| asked.row.token != TokenPlace::Nowhere) {
-        let result = judged.as_ref().err().map_or(0, refusal::Unauthorized::result);
-        app.counters.get(work.worker.id).verified(route.kind as usize, result);
+        let counters = app.counters.get(work.worker.id);
+        match &judged {
+            Ok(_) => counters.verified(route.kind as usize, 0),
+            Err(Refusal::Unauthorized(why)) => counters.verified(route.kind as usize, why.result()),
+            // Nothing was judged.
+            Err(_) => {}
+        }
     }
-    let caller = judged.map_err(Refusal::Unauthorized)?;
-    work.seen.ids = caller.claims().map(|claims| (claims.account_id, claims.user_id));
+    let caller = judged?;
+    work.seen.ids = caller.ids();
     Ok(caller)
 }
 

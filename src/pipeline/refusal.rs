@@ -1,7 +1,10 @@
 //! Why a request goes no further: facts, no response. A step that refuses returns one; `reply` turns it into a status, a
 //! body, a metric label and a log reason, by exhaustive matches. Nothing here is shown to a client.
 
+use crate::grants::Down;
+use crate::grants::standing::Standing;
 use crate::jwt::Flaw;
+use crate::oauth::provider::Provider;
 
 /// A refusal, grouped by who is at fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,14 +39,40 @@ pub(crate) enum Refusal {
     Unauthorized(Unauthorized),
     /// Verified, but `allow` says no.
     Forbidden(Forbidden),
+    /// Verified, but grants that the route requires are missing or dead.
+    Grants(Box<GrantsNeeded>),
+    /// Nobody knows whether there are the grants that the route requires.
+    GrantsDown(Down),
     /// A cross-origin WebSocket handshake, or a preflight, from an origin that is not listed.
     OriginRefused,
+    /// The keys of the route's issuer cannot be had.
+    KeysDown,
     /// The backend.
     Upstream(UpstreamFault),
     /// A page of the gateway's own: too many wait for theirs, or it took too long.
     PageUnavailable,
     /// A panic of our own.
     Internal,
+}
+
+/// Which grants a request lacks, and what helps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct GrantsNeeded {
+    /// In the route's order; at least one.
+    pub(crate) grants: Vec<NeededGrant>,
+    /// Where its user connects again; none if there is no flow, or none now.
+    pub(crate) link: Option<String>,
+}
+
+/// One of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NeededGrant {
+    /// The provider's name.
+    pub(crate) provider: String,
+    /// What people call it.
+    pub(crate) display: String,
+    /// What became of it.
+    pub(crate) standing: Standing,
 }
 
 /// What is wrong with the form of a request.
@@ -150,6 +179,13 @@ pub(crate) enum UpstreamFault {
     Broken,
     /// No head within the route's `timeout`.
     Timeout,
+}
+
+impl NeededGrant {
+    /// A grant at this provider.
+    pub(crate) fn new(provider: &Provider, standing: Standing) -> Self {
+        Self { provider: provider.name.clone(), display: provider.display.clone(), standing }
+    }
 }
 
 impl Unauthorized {

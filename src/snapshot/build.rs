@@ -10,10 +10,12 @@ use rustls::pki_types::ServerName;
 
 use crate::config::resolved::{self, Config, HostHeader, InjectValue, UpstreamServer};
 use crate::headers::{self, Removal};
+use crate::issuers::Issuer;
 use crate::jwt;
 use crate::monday::app_keys::AppKeys;
 use crate::snapshot::cors::Cors;
 use crate::snapshot::index::{Entry, Index};
+use crate::snapshot::needs::Needs;
 use crate::snapshot::served::{Page, served};
 use crate::snapshot::{App, Route, Snapshot, Target as RouteTarget};
 use crate::telemetry::metrics::{Metrics, NO_ROUTE};
@@ -49,6 +51,8 @@ pub(crate) struct Lasting<'a> {
     pub(crate) metrics: &'a Metrics,
     /// Open connections.
     pub(crate) open: &'a mut OpenCounts,
+    /// In the order of the configuration's issuers.
+    pub(crate) issuers: &'a [Arc<Issuer>],
 }
 
 /// Builds the snapshot of a configuration. `certificates` are those of its TLS listeners, loaded already.
@@ -61,12 +65,13 @@ pub(crate) fn build(
     let upstreams =
         config.upstreams.iter().map(|one| upstream(one, lasting).map(Arc::new)).collect::<Result<_, _>>()?;
     let injected = config.routes.iter().flat_map(|route| route.inject_headers.iter().map(|header| header.name.clone()));
-    let granted = config.providers.iter().flat_map(|one| {
-        std::iter::once(one.header.clone()).chain(one.values.iter().map(|(_, header)| header.clone()))
-    });
+    let granted = config
+        .providers
+        .iter()
+        .flat_map(|one| std::iter::once(one.header.clone()).chain(one.values.iter().map(|(_, header)| header.clone())));
     Ok(Snapshot {
         index: index(config),
-        routes: routes(config, &keys, lasting.metrics),
+        routes: routes(config, &keys, lasting),
         removal: Removal::new(injected.chain(granted)),
         trusted_proxies: config.server.trusted_proxies.clone(),
         public_urls: config.server.public_urls.clone(),
@@ -90,9 +95,9 @@ pub(crate) fn index(config: &Config) -> Index {
 }
 
 /// In the index's order.
-fn routes(config: &Config, keys: &[Arc<AppKeys>], metrics: &Metrics) -> Vec<Route> {
-    let own = config.routes.iter().map(|one| route(one, None, keys, metrics));
-    own.chain(served(config).into_iter().map(|one| route(&one.route, Some(one.page), keys, metrics))).collect()
+fn routes(config: &Config, keys: &[Arc<AppKeys>], lasting: &Lasting<'_>) -> Vec<Route> {
+    let own = config.routes.iter().map(|one| route(one, None, keys, lasting));
+    own.chain(served(config).into_iter().map(|one| route(&one.route, Some(one.page), keys, lasting))).collect()
 }
 
 /// An app's keys, prepared.
@@ -163,7 +168,8 @@ fn authority(server: &UpstreamServer) -> Option<HeaderValue> {
     HeaderValue::try_from(format!("{host}:{port}")).ok()
 }
 
-fn route(one: &resolved::Route, page: Option<Page>, keys: &[Arc<AppKeys>], metrics: &Metrics) -> Route {
+fn route(one: &resolved::Route, page: Option<Page>, keys: &[Arc<AppKeys>], lasting: &Lasting<'_>) -> Route {
+    let metrics = lasting.metrics;
     let app = one
         .app
         .and_then(|at| keys.get(at))
@@ -172,7 +178,9 @@ fn route(one: &resolved::Route, page: Option<Page>, keys: &[Arc<AppKeys>], metri
         name: one.name.clone(),
         kind: one.kind,
         fixed: fixed(one, app.as_ref()),
+        needs: app.as_ref().and_then(|app| Needs::of(one, &app.keys.name, metrics)),
         app,
+        issuer: one.issuer.and_then(|at| lasting.issuers.get(at)).map(Arc::clone),
         methods: one.methods.clone(),
         target: match page {
             None => RouteTarget::Upstream(one.upstream),

@@ -5,6 +5,7 @@
 pub(crate) mod build;
 pub(crate) mod cors;
 pub(crate) mod index;
+pub(crate) mod needs;
 pub(crate) mod served;
 
 use std::sync::Arc;
@@ -15,10 +16,12 @@ use ipnet::IpNet;
 
 use crate::config::resolved::{Allow, Authorization, InjectHeader, Limits, PublicUrl};
 use crate::headers::Removal;
+use crate::issuers::Issuer;
 use crate::monday::app_keys::AppKeys;
 use crate::monday::kinds::Kind;
 use crate::snapshot::cors::Cors;
 use crate::snapshot::index::{Found, Index};
+use crate::snapshot::needs::Needs;
 use crate::snapshot::served::Page;
 use crate::telemetry::counters::PerWorker;
 use crate::telemetry::metrics::{AppCounters, RouteCounters};
@@ -55,6 +58,8 @@ pub(crate) struct Route {
     pub(crate) kind: Kind,
     /// Whose tokens it takes, with the header values and counters of that app; none on a `public` route without an app.
     pub(crate) app: Option<App>,
+    /// Whose tokens a route of kind `jwt` takes.
+    pub(crate) issuer: Option<Arc<Issuer>>,
     /// The methods that it takes; any if empty.
     pub(crate) methods: Vec<Method>,
     /// Where its requests go.
@@ -79,6 +84,8 @@ pub(crate) struct Route {
     pub(crate) templates: Vec<InjectHeader>,
     /// Whether all claims are injected.
     pub(crate) inject_claims: bool,
+    /// Whose tokens go into headers, and which of them are required; none if none do.
+    pub(crate) needs: Option<Arc<Needs>>,
     /// One set a core.
     pub(crate) counters: Arc<PerWorker<RouteCounters>>,
 }

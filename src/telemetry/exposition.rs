@@ -9,6 +9,7 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::{self, LabelPair, Metric, MetricFamily, MetricType};
 
 use crate::telemetry::counters::{BOUNDS, Counter, Distribution, PerWorker};
+use crate::telemetry::grants::GrantUse;
 use crate::telemetry::metrics::Counted;
 use crate::telemetry::process;
 use crate::telemetry::shards::{AppCounters, ProcessCounters, Protocol, RouteCounters};
@@ -27,6 +28,8 @@ impl Collector for Scrape {
         families.extend(routes(&self.0));
         families.extend(apps(&self.0));
         families.extend(upstreams(&self.0));
+        families.extend(grants(&self.0));
+        families.extend(caches(&self.0));
         families.extend(connections(&self.0));
         families.extend(happenings(&self.0));
         families.extend(process_usage());
@@ -224,6 +227,50 @@ fn upstreams(counted: &Counted) -> [Family; 3] {
         healthy.number(&[("server", &server), ("upstream", &upstream)], f64::from(u8::from(up)));
     }
     [durations, connections, healthy]
+}
+
+/// What became of grants: at requests, and by themselves.
+fn grants(counted: &Counted) -> [Family; 3] {
+    let mut uses =
+        Family::counter("gateway_grants_total", "Grants that requests needed, by app, provider and what they came to.");
+    let mut changes = Family::counter("gateway_grant_changes_total", "Changes of grants, by app, provider and result.");
+    let mut ending = Family::gauge(
+        "gateway_grants_ending",
+        "Grants that end within 14 days, whatever is done: their users have to connect again.",
+    );
+    for ((app, provider), shards) in counted.grant_uses.all() {
+        let numbers = sums(shards.iter().map(GrantUse::all));
+        for (result, number) in counted.tables.grants.iter().zip(numbers).filter(|(_, number)| *number > 0) {
+            uses.number(&[("app", &app), ("provider", &provider), ("result", result)], float(number));
+        }
+    }
+    for ((app, provider), counters) in counted.grants.all() {
+        for (result, tally) in counters.happenings().into_iter().filter(|(_, tally)| tally.value() > 0) {
+            let labels = [("app", app.as_str()), ("provider", &provider), ("result", result)];
+            changes.number(&labels, float(tally.value()));
+        }
+        ending.number(&[("app", &app), ("provider", &provider)], signed(counters.ending.value()));
+    }
+    [uses, changes, ending]
+}
+
+/// The caches before stores and issuers. A core's own copies of grants are a cache, too.
+fn caches(counted: &Counted) -> [Family; 1] {
+    let mut family = Family::counter("gateway_cache_requests_total", "Questions to a cache, by cache and result.");
+    let caches = counted.caches.all();
+    if caches.is_empty() {
+        return [family];
+    }
+    let copies = counted.process.iter().map(ProcessCounters::grant_copies);
+    let [hit, miss] = copies.fold([0, 0], |[hits, misses], [hit, miss]| [hits + hit, misses + miss]);
+    family.number(&[("cache", "grant_copies"), ("result", "hit")], float(hit));
+    family.number(&[("cache", "grant_copies"), ("result", "miss")], float(miss));
+    for (cache, counters) in caches {
+        for (result, tally) in counters.results() {
+            family.number(&[("cache", cache), ("result", result)], float(tally.value()));
+        }
+    }
+    [family]
 }
 
 /// The clients' connections.

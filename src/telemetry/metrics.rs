@@ -15,6 +15,7 @@ use prometheus::{Registry, TextEncoder};
 
 use crate::telemetry::counters::{Gauge, Health, PerWorker, Tally};
 use crate::telemetry::exposition::Scrape;
+use crate::telemetry::grants::{CacheCounters, GrantCounters, GrantUse};
 pub use crate::telemetry::shards::{
     AppCounters, Handshake, ProcessCounters, Protocol, RouteCounters, TlsVersion, UpstreamCounters,
 };
@@ -33,6 +34,8 @@ pub struct Tables {
     pub reasons: &'static [&'static str],
     /// `header` of `gateway_headers_omitted_total`; names outside the table are counted as `odd_name`.
     pub headers: &'static [&'static str],
+    /// `result` of `gateway_grants_total`.
+    pub grants: &'static [&'static str],
 }
 
 /// The labels of `gateway_build_info`.
@@ -51,6 +54,39 @@ pub(super) struct Reloads {
     pub(super) failed: Tally,
     /// Unix seconds of the file in use; 0 before the first.
     pub(super) last_success: Gauge,
+}
+
+/// An app's and a provider's name.
+pub(super) type GrantName = (String, String);
+
+/// Counters of the control plane by the names they are shown under.
+#[derive(Debug)]
+pub(super) struct Tallied<K, T> {
+    #[expect(clippy::disallowed_types, reason = "taken by the control plane, never for a request")]
+    counters: Mutex<BTreeMap<K, Arc<T>>>,
+}
+
+impl<K, T> Default for Tallied<K, T> {
+    fn default() -> Self {
+        Self {
+            #[expect(clippy::disallowed_types, reason = "as above")]
+            counters: Mutex::default(),
+        }
+    }
+}
+
+impl<K: Ord + Clone, T> Tallied<K, T> {
+    /// The counters of a name, made when it is new.
+    fn counters(&self, name: K, make: impl FnOnce() -> T) -> Arc<T> {
+        let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(counters.entry(name).or_insert_with(|| Arc::new(make())))
+    }
+
+    /// All names with their counters, sorted.
+    pub(super) fn all(&self) -> Vec<(K, Arc<T>)> {
+        let counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        counters.iter().map(|(name, counters)| (name.clone(), Arc::clone(counters))).collect()
+    }
 }
 
 /// Shards by the names they are shown under.
@@ -100,6 +136,9 @@ pub(super) struct Counted {
     pub(super) routes: Named<RouteCounters>,
     pub(super) apps: Named<AppCounters>,
     pub(super) upstreams: Named<UpstreamCounters>,
+    pub(super) grants: Tallied<GrantName, GrantCounters>,
+    pub(super) grant_uses: Tallied<GrantName, PerWorker<GrantUse>>,
+    pub(super) caches: Tallied<&'static str, CacheCounters>,
     pub(super) process: PerWorker<ProcessCounters>,
     pub(super) lines_dropped: Arc<Tally>,
     pub(super) panics: Tally,
@@ -142,6 +181,9 @@ impl Metrics {
             routes: Named::default(),
             apps: Named::default(),
             upstreams: Named::default(),
+            grants: Tallied::default(),
+            grant_uses: Tallied::default(),
+            caches: Tallied::default(),
             process: PerWorker::new(workers, || ProcessCounters::new(tables.headers.len())),
             lines_dropped: Arc::default(),
             panics: Tally::default(),
@@ -175,6 +217,22 @@ impl Metrics {
     pub fn upstream(&self, name: &str) -> Arc<PerWorker<UpstreamCounters>> {
         let make = || PerWorker::new(self.counted.workers, UpstreamCounters::default);
         self.counted.upstreams.shards(name, make)
+    }
+
+    /// What the control plane counts of one provider's grants of an app.
+    pub fn grant(&self, app: &str, provider: &str) -> Arc<GrantCounters> {
+        self.counted.grants.counters((app.to_owned(), provider.to_owned()), GrantCounters::default)
+    }
+
+    /// What requests count of one provider's grants of an app. Control plane only.
+    pub fn grant_use(&self, app: &str, provider: &str) -> Arc<PerWorker<GrantUse>> {
+        let make = || PerWorker::new(self.counted.workers, GrantUse::default);
+        self.counted.grant_uses.counters((app.to_owned(), provider.to_owned()), make)
+    }
+
+    /// The counters of a cache of the control plane.
+    pub fn cache(&self, name: &'static str) -> Arc<CacheCounters> {
+        self.counted.caches.counters(name, CacheCounters::default)
     }
 
     /// The health of one server; shown as long as somebody keeps it. Control plane only.
@@ -245,6 +303,7 @@ mod tests {
         results: &["ok", "expired"],
         reasons: &["no_route", "expired"],
         headers: &["x-monday-account-slug"],
+        grants: &["ok", "missing", "expired", "revoked", "insufficient", "unknown"],
     };
     const BUILD: BuildInfo = BuildInfo { version: "0.1.0", revision: "abc" };
 
@@ -278,6 +337,12 @@ mod tests {
         server.down();
         drop(metrics.server("backend", "http://gone"));
         let process = metrics.process();
+        metrics.grant_use("planner", "github").get(0).came_to(0);
+        metrics.grant_use("planner", "github").get(1).came_to(2);
+        metrics.grant("planner", "github").refreshed.add(3);
+        metrics.grant("planner", "github").ending.set(2);
+        metrics.cache("grants").hit.add(9);
+        process.get(0).grant_copy_hit();
         process.get(0).connections(Protocol::Http2).raise();
         process.get(1).connections(Protocol::Http2).raise();
         process.get(0).handshake(TlsVersion::V13, Handshake::Ok);

@@ -5,6 +5,7 @@
 pub(crate) mod access_log;
 pub(crate) mod counters;
 mod exposition;
+pub(crate) mod grants;
 pub(crate) mod log;
 pub(crate) mod metrics;
 mod process;

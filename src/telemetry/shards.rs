@@ -206,12 +206,19 @@ pub struct ProcessCounters {
     handshakes: [[Counter; Handshake::ALL.len()]; TlsVersion::ALL.len()],
     /// By `Tables::headers`, and the odd names last.
     headers: Box<[Counter]>,
+    /// Answers about grants that this core had kept, and that it had to ask for.
+    copies: [Counter; 2],
 }
 
 impl ProcessCounters {
     /// Zeros, for the headers of a table of this length.
     pub(super) fn new(headers: usize) -> Self {
-        Self { connections: Default::default(), handshakes: Default::default(), headers: zeros(headers + 1) }
+        Self {
+            connections: Default::default(),
+            handshakes: Default::default(),
+            headers: zeros(headers + 1),
+            copies: Default::default(),
+        }
     }
 
     /// The client connections that speak this protocol.
@@ -243,6 +250,26 @@ impl ProcessCounters {
             Handshake::Overload => overload,
         };
         counter.add(1);
+    }
+
+    /// Counts a request for grants that this core had kept an answer to.
+    #[inline]
+    pub fn grant_copy_hit(&self) {
+        let [hit, _miss] = &self.copies;
+        hit.add(1);
+    }
+
+    /// Counts one that it had to ask for.
+    #[inline]
+    pub fn grant_copy_miss(&self) {
+        let [_hit, miss] = &self.copies;
+        miss.add(1);
+    }
+
+    /// Hits and misses.
+    pub(super) fn grant_copies(&self) -> [u64; 2] {
+        let [hit, miss] = &self.copies;
+        [hit.value(), miss.value()]
     }
 
     /// Counts one header that was left out, by its index in `Tables::headers`.

@@ -96,7 +96,7 @@ async fn show(args: DemoArgs) -> Result<Vec<Row>, DemoFault> {
     let backend = backend::start(&seen).await?;
     let scene = Scene::set(args.port, backend, &clock)?;
     let metrics = metrics(&scene.config, &clock)?;
-    let gateway = Gateway::start(&scene.config, metrics, clock.clone())?;
+    let gateway = Gateway::start(&scene.config, metrics, clock.clone()).await?;
     let now = clock.unix_seconds();
     let cases = cases::all(&scene.monday(now));
     let rows = play::play(&scene, cases, &seen).await;

@@ -17,7 +17,7 @@ async fn played() -> (Vec<Row>, String) {
     let seen = Seen::default();
     let backend = backend::start(&seen).await.unwrap();
     let scene = Scene::set(0, backend, &clock).unwrap();
-    let gateway = Gateway::start(&scene.config, metrics(&scene.config, &clock).unwrap(), clock.clone()).unwrap();
+    let gateway = Gateway::start(&scene.config, metrics(&scene.config, &clock).unwrap(), clock.clone()).await.unwrap();
     let cases = cases::all(&scene.monday(clock.unix_seconds()));
     let rows = play::play(&scene, cases, &seen).await;
     gateway.stop().await;

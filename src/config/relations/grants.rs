@@ -11,7 +11,12 @@ use crate::monday::kinds::Kind;
 use url::Url;
 
 /// All of it.
-pub(crate) fn check(file: &written::File, routes: &[&At<written::Route>], providers: &Providers<'_>, sheet: &mut Sheet<'_>) {
+pub(crate) fn check(
+    file: &written::File,
+    routes: &[&At<written::Route>],
+    providers: &Providers<'_>,
+    sheet: &mut Sheet<'_>,
+) {
     let lists = lists(file, routes);
     refuse_without_vault(file, &lists, sheet);
     refuse_http(file, sheet);
@@ -114,26 +119,31 @@ fn warn_unused(file: &written::File, lists: &[&At<Many<String>>], providers: &Pr
     }
 }
 
-/// A grant that nobody is asked for is there only if it was imported.
+/// Where the gateway serves no Authorization URL of the app, nobody can connect: a grant is there only if it was imported.
 fn warn_unasked(file: &written::File, routes: &[&At<written::Route>], sheet: &mut Sheet<'_>) {
     let apps = file.apps.given().map_or(&[][..], |apps| apps.is.0.as_slice());
     for route in routes {
         let Some(name) = route.is.app.given() else { continue };
         let app = apps.iter().find(|(known, _)| known.is == name.is).and_then(|(_, app)| app.given());
         let Some(app) = app else { continue };
-        let asked = match &app.is.authorization {
-            Field::Given(table) => table.is.grants.given(),
-            Field::Absent => None,
-            Field::Wrong => continue,
+        let is_served = match &app.is.authorization {
+            Field::Given(table) => table.is.status_url.is_absent(),
+            Field::Absent => false,
+            Field::Wrong => true,
         };
-        for one in [&route.is.grants, &route.is.require].into_iter().filter_map(Field::given).flat_map(|list| &list.is.0) {
-            if asked.is_none_or(|asked| !asked.is.0.iter().any(|known| known.is == one.is)) {
-                sheet.warn(
-                    one.place,
-                    format!("nobody is asked for this grant: the Authorization URL of app `{}` does not name it", name.is),
-                    format!("add \"{}\" to `grants` of [apps.{}.authorization]", one.is, name.is),
-                );
-            }
+        let lists = [&route.is.grants, &route.is.require].into_iter().filter_map(Field::given);
+        if let (false, Some(first)) = (is_served, lists.flat_map(|list| &list.is.0).next()) {
+            sheet.warn(
+                first.place,
+                format!(
+                    "nobody can connect here: the gateway serves no Authorization URL with grants for app `{}`",
+                    name.is
+                ),
+                format!(
+                    "add [apps.{}.authorization] with path and grants, or import the grants into the vault",
+                    name.is
+                ),
+            );
         }
     }
 }
@@ -163,13 +173,16 @@ pub(crate) fn uses_issuer(routes: &[&At<written::Route>], name: &str) -> bool {
 /// Whether something but a route uses an app: its Authorization URL, or the internal API.
 pub(crate) fn uses_app(file: &written::File, name: &str) -> bool {
     let apps = file.apps.given().map_or(&[][..], |apps| apps.is.0.as_slice());
-    let is_served = apps.iter().any(|(known, app)| {
-        known.is == name && app.given().is_some_and(|app| app.is.authorization.given().is_some())
-    });
+    let is_served = apps
+        .iter()
+        .any(|(known, app)| known.is == name && app.given().is_some_and(|app| app.is.authorization.given().is_some()));
     let clients = file.internal.given().and_then(|internal| internal.is.clients.given());
     let clients = clients.map_or(&[][..], |clients| clients.is.0.as_slice());
     let is_asked = clients.iter().any(|(_, client)| {
-        client.given().and_then(|client| client.is.apps.given()).is_some_and(|apps| apps.is.0.iter().any(|app| app.is == name))
+        client
+            .given()
+            .and_then(|client| client.is.apps.given())
+            .is_some_and(|apps| apps.is.0.iter().any(|app| app.is == name))
     });
     is_served || is_asked
 }
@@ -187,7 +200,10 @@ pub(crate) fn warn_second_authorization(file: &written::File, routes: &[&At<writ
     for route in routes {
         let (Some(kind), Some(app)) = (route.is.kind.given(), route.is.app.given()) else { continue };
         let apps = file.apps.given().map_or(&[][..], |apps| apps.is.0.as_slice());
-        let table = apps.iter().find(|(known, _)| known.is == app.is).and_then(|(_, app)| app.given()?.is.authorization.given());
+        let table = apps
+            .iter()
+            .find(|(known, _)| known.is == app.is)
+            .and_then(|(_, app)| app.given()?.is.authorization.given());
         if let (Kind::Authorization, Some(_)) = (kind.is, table) {
             sheet.warn(
                 kind.place,

@@ -6,16 +6,26 @@ use crate::config::resolve::route_path::pattern;
 use crate::config::sheet::{At, Place, Sheet};
 use crate::config::written;
 
+/// What is below each Authorization URL; also `keys/NAME` and `callback/NAME`.
+pub(crate) const PAGES: [&str; 7] = ["connect", "go", "next", "switch", "confirm", "connections", "disconnect"];
+
 /// A path that the gateway answers.
 struct Served<'a> {
     place: Place,
     path: &'a str,
     /// Also everything below.
     below: bool,
+    /// The app's or the provider's.
+    name: &'a str,
 }
 
 /// All of it.
-pub(crate) fn check(file: &written::File, routes: &[&At<written::Route>], providers: &Providers<'_>, sheet: &mut Sheet<'_>) {
+pub(crate) fn check(
+    file: &written::File,
+    routes: &[&At<written::Route>],
+    providers: &Providers<'_>,
+    sheet: &mut Sheet<'_>,
+) {
     let apps: Vec<Served<'_>> = of_apps(file);
     let callbacks = of_callbacks(providers);
     refuse_overlaps(&apps, sheet);
@@ -30,17 +40,23 @@ pub(crate) fn check(file: &written::File, routes: &[&At<written::Route>], provid
 fn of_apps(file: &written::File) -> Vec<Served<'_>> {
     let apps = file.apps.given().map_or(&[][..], |apps| apps.is.0.as_slice());
     apps.iter()
-        .filter_map(|(_, app)| app.given()?.is.authorization.given())
-        .filter_map(|table| {
+        .filter_map(|(name, app)| {
+            let table = app.given()?.is.authorization.given()?;
             let path = table.is.path.given()?;
-            Some(Served { place: path.place, path: &path.is.0, below: table.is.status_url.is_absent() })
+            let below = table.is.status_url.is_absent();
+            Some(Served { place: path.place, path: &path.is.0, below, name: &name.is })
         })
         .collect()
 }
 
 fn of_callbacks<'a>(providers: &Providers<'a>) -> Vec<Served<'a>> {
-    let written = providers.written.iter().filter_map(|(_, table)| table.given()?.is.callback.given());
-    written.map(|path| Served { place: path.place, path: &path.is.0, below: false }).collect()
+    let written = providers.written.iter();
+    written
+        .filter_map(|(name, table)| {
+            let path = table.given()?.is.callback.given()?;
+            Some(Served { place: path.place, path: &path.is.0, below: false, name: &name.is })
+        })
+        .collect()
 }
 
 fn is_below(path: &str, above: &str) -> bool {
@@ -75,15 +91,26 @@ fn refuse_equal_callbacks(callbacks: &[Served<'_>], apps: &[Served<'_>], sheet: 
                 "give each a path of its own, or remove `callback`",
             );
         }
-        if let Some(app) = apps.iter().find(|app| app.path == later.path) {
+        if let Some(app) = apps.iter().find(|app| is_a_page(later, app)) {
             sheet.refuse_pair(
                 [later.place, app.place],
                 "the Authorization URL",
-                "this callback is an Authorization URL, where monday sends people",
+                "this callback is the path of an Authorization URL, or of a page below it",
                 "give the callback a path of its own, or remove `callback`",
             );
         }
     }
+}
+
+/// Its own default callback is no other page.
+fn is_a_page(callback: &Served<'_>, app: &Served<'_>) -> bool {
+    if callback.path == app.path {
+        return true;
+    }
+    let below = callback.path.strip_prefix(app.path).and_then(|rest| rest.strip_prefix('/'));
+    let Some(below) = below.filter(|_| app.below) else { return false };
+    let other_callback = below.strip_prefix("callback/").is_some_and(|name| name != callback.name);
+    PAGES.contains(&below) || below.starts_with("keys/") || other_callback
 }
 
 fn refuse_route(served: &Served<'_>, route: &At<written::Route>, sheet: &mut Sheet<'_>) {

@@ -117,7 +117,11 @@ impl OfApp<'_> {
         Some(index)
     }
 
-    fn grants(&self, grants: &At<crate::config::read::Many<String>>, sheet: &mut Sheet<'_>) -> Option<Vec<Arc<Provider>>> {
+    fn grants(
+        &self,
+        grants: &At<crate::config::read::Many<String>>,
+        sheet: &mut Sheet<'_>,
+    ) -> Option<Vec<Arc<Provider>>> {
         if grants.is.0.is_empty() {
             return sheet.refuse(
                 grants.place,
@@ -178,13 +182,11 @@ impl OfApp<'_> {
 
     /// A monday grant is asked for in the name of the app.
     fn check_registered(&self, place: Place, sheet: &mut Sheet<'_>) {
-        let missing: Vec<&str> = [
-            ("client_id", self.app.client_id.is_absent()),
-            ("client_secret", self.app.client_secret.is_absent()),
-        ]
-        .into_iter()
-        .filter_map(|(key, is_absent)| is_absent.then_some(key))
-        .collect();
+        let missing: Vec<&str> =
+            [("client_id", self.app.client_id.is_absent()), ("client_secret", self.app.client_secret.is_absent())]
+                .into_iter()
+                .filter_map(|(key, is_absent)| is_absent.then_some(key))
+                .collect();
         if missing.is_empty() || sheet.is_broken() {
             return;
         }
@@ -192,15 +194,20 @@ impl OfApp<'_> {
         sheet.refuse_pair(
             [place, self.name.place],
             "this is the app",
-            format!("a monday grant is asked for with the app's client_id and client_secret, and app `{}` has no {keys}", self.name.is),
-            format!("add {keys} to [apps.{}], as the Developer Center shows them under Basic information", self.name.is),
+            format!(
+                "a monday grant is asked for with the app's client_id and client_secret, and app `{}` has no {keys}",
+                self.name.is
+            ),
+            format!(
+                "add {keys} to [apps.{}], as the Developer Center shows them under Basic information",
+                self.name.is
+            ),
         );
     }
 
     fn identity(&self, table: &At<written::AppAuthorization>, sheet: &mut Sheet<'_>) -> Option<Identity> {
         let is = &table.is;
-        let asks_monday =
-            is.grants.optional()?.is_some_and(|grants| grants.is.0.iter().any(|name| name.is == MONDAY));
+        let asks_monday = is.grants.optional()?.is_some_and(|grants| grants.is.0.iter().any(|name| name.is == MONDAY));
         match is.identity.optional()? {
             None if asks_monday => Some(Identity::Monday),
             None => Some(Identity::Confirm),
@@ -224,7 +231,10 @@ impl OfApp<'_> {
             sheet.refuse_pair(
                 [table.place, self.name.place],
                 "this is the app",
-                format!("the Authorization URL's tokens are verified with `signing_secret`, and app `{}` has none", self.name.is),
+                format!(
+                    "the Authorization URL's tokens are verified with `signing_secret`, and app `{}` has none",
+                    self.name.is
+                ),
                 format!("add signing_secret = {{ env = \"...\" }} to [apps.{}]", self.name.is),
             );
         }
@@ -242,7 +252,8 @@ fn refuse_beside_status(is: &written::AppAuthorization, sheet: &mut Sheet<'_>) -
     for (key, place) in places {
         let Some(place) = place else { continue };
         is_right = false;
-        let what = format!("`{key}` is about grants that the gateway keeps, and with `status_url` the backend keeps its own");
+        let what =
+            format!("`{key}` is about grants that the gateway keeps, and with `status_url` the backend keeps its own");
         let _: Option<()> = sheet.refuse(place, what, "remove it, or name `grants` instead of `status_url`");
     }
     is_right.then_some(())

@@ -8,9 +8,9 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use crate::config::endpoint::endpoint;
 use crate::config::parameters::ClaimTest;
 use crate::config::read::Field;
+use crate::config::resolve::check_name;
 use crate::config::resolve::providers::pairs;
 use crate::config::resolve::server::{count, duration, path};
-use crate::config::resolve::check_name;
 use crate::config::resolved::grants::{Branding, Issuer, MondayHosts, VaultSettings};
 use crate::config::secret_source::{SecretSource, fetch_of};
 use crate::config::sheet::{At, Place, Secrets, Sheet};
@@ -20,8 +20,6 @@ use crate::secret::Secret;
 
 /// AES-256.
 const KEY_BYTES: usize = 32;
-/// WCAG 2.2, 1.4.3: text of normal size.
-const CONTRAST: f64 = 4.5;
 
 /// `[monday]`.
 pub(crate) fn monday(file: &written::File) -> Option<MondayHosts> {
@@ -129,7 +127,11 @@ fn issuer(is: &written::Issuer, sheet: &mut Sheet<'_>) -> Option<Issuer> {
 
 fn audience_of(one: &At<String>, sheet: &mut Sheet<'_>) -> Option<String> {
     if one.is.is_empty() {
-        return sheet.refuse(one.place, "an empty audience is nobody's", "what the issuer writes into `aud` for this backend");
+        return sheet.refuse(
+            one.place,
+            "an empty audience is nobody's",
+            "what the issuer writes into `aud` for this backend",
+        );
     }
     Some(one.is.clone())
 }
@@ -148,17 +150,36 @@ fn claim(field: &Field<String>, sheet: &mut Sheet<'_>) -> Option<Option<String>>
 /// `[pages]`.
 pub(crate) fn pages(file: &written::File, sheet: &mut Sheet<'_>) -> Option<Branding> {
     let is = &file.pages.given()?.is;
-    let name = checked(&is.name, |at, sheet| {
-        let is_short = (1..=64).contains(&at.is.chars().count()) && !at.is.chars().any(char::is_control);
-        if is_short { Some(at.is.clone()) } else { sheet.refuse(at.place, "a name has 1 to 64 characters", "as in \"Planner\"") }
-    }, sheet);
-    let logo = checked(&is.logo, |at, sheet| {
-        let extension = Path::new(&at.is).extension().and_then(std::ffi::OsStr::to_str).map(str::to_ascii_lowercase);
-        if extension.is_some_and(|extension| matches!(extension.as_str(), "svg" | "png" | "webp")) {
-            return path(at, sheet);
-        }
-        sheet.refuse(at.place, "this is no picture that pages can show", "a file that ends with .svg, .png or .webp")
-    }, sheet);
+    let name = checked(
+        &is.name,
+        |at, sheet| {
+            let is_short = (1..=64).contains(&at.is.chars().count()) && !at.is.chars().any(char::is_control);
+            if is_short {
+                Some(at.is.clone())
+            } else {
+                sheet.refuse(at.place, "a name has 1 to 64 characters", "as in \"Planner\"")
+            }
+        },
+        sheet,
+    );
+    let logo = checked(
+        &is.logo,
+        |at, sheet| {
+            let extension =
+                Path::new(&at.is).extension().and_then(std::ffi::OsStr::to_str).map(str::to_ascii_lowercase);
+            if extension
+                .is_some_and(|extension| matches!(extension.as_str(), "svg" | "png" | "webp" | "jpg" | "jpeg" | "gif"))
+            {
+                return path(at, sheet);
+            }
+            sheet.refuse(
+                at.place,
+                "this is no picture that pages can show",
+                "a file that ends with .svg, .png, .webp, .jpg or .gif",
+            )
+        },
+        sheet,
+    );
     let color = checked(&is.color, color, sheet);
     let support = checked(&is.support, support, sheet);
     let words = checked(&is.words, |at, sheet| path(at, sheet), sheet);
@@ -177,7 +198,10 @@ fn checked<T>(
 fn support(at: &At<String>, sheet: &mut Sheet<'_>) -> Option<String> {
     let is_mail = at.is.split_once('@').is_some_and(|(user, host)| {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_+".contains(&byte);
-        !user.is_empty() && user.bytes().all(is_plain) && host.contains('.') && crate::config::address::is_host_name(host)
+        !user.is_empty()
+            && user.bytes().all(is_plain)
+            && host.contains('.')
+            && crate::config::address::is_host_name(host)
     });
     if is_mail || at.is.starts_with("https://") && endpoint(&at.is).is_ok() {
         return Some(at.is.clone());
@@ -186,47 +210,10 @@ fn support(at: &At<String>, sheet: &mut Sheet<'_>) -> Option<String> {
     sheet.refuse(at.place, "this is no mail address and no https URL", right)
 }
 
-/// White words stand on it.
 fn color(at: &At<String>, sheet: &mut Sheet<'_>) -> Option<String> {
-    let Some(channels) = channels(&at.is) else {
-        return sheet.refuse(at.place, "this is no colour", "\"#\" and six hexadecimal digits, as in \"#0b5fcc\"");
-    };
-    let contrast = 1.05 / (luminance(channels) + 0.05);
-    if contrast >= CONTRAST {
+    let digits = at.is.strip_prefix('#').unwrap_or_default();
+    if digits.len() == 6 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Some(at.is.to_ascii_lowercase());
     }
-    sheet.refuse(
-        at.place,
-        format!("white words on this colour have a contrast of {contrast:.1} to 1: many people could not read them"),
-        format!("a darker one, with at least {CONTRAST} to 1 (WCAG 2.2), as in \"#0b5fcc\""),
-    )
-}
-
-fn channels(text: &str) -> Option<[u8; 3]> {
-    let digits = text.strip_prefix('#').filter(|digits| digits.len() == 6 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
-    let [_, red, green, blue] = u32::from_str_radix(digits, 16).ok()?.to_be_bytes();
-    Some([red, green, blue])
-}
-
-/// WCAG 2.2, "relative luminance".
-fn luminance([red, green, blue]: [u8; 3]) -> f64 {
-    let linear = |channel: u8| {
-        let channel = f64::from(channel) / 255.0;
-        if channel <= 0.040_45 { channel / 12.92 } else { ((channel + 0.055) / 1.055).powf(2.4) }
-    };
-    0.2126 * linear(red) + 0.7152 * linear(green) + 0.0722 * linear(blue)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn contrast_is_wcags() {
-        let contrast = |text: &str| 1.05 / (luminance(channels(text).unwrap()) + 0.05);
-        assert!((contrast("#000000") - 21.0).abs() < 0.01);
-        assert!((contrast("#767676") - 4.54).abs() < 0.01);
-        assert!((contrast("#ffffff") - 1.0).abs() < 0.01);
-        assert!(channels("#fff").is_none() && channels("0b5fcc").is_none() && channels("#0b5fcg").is_none());
-    }
+    sheet.refuse(at.place, "this is no colour", "\"#\" and six hexadecimal digits, as in \"#0b5fcc\"")
 }

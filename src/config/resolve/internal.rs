@@ -54,7 +54,11 @@ fn listen(file: &written::File, is: &written::Internal, sheet: &mut Sheet<'_>) -
     match address {
         InternalAddress::Unix(path) => {
             if let Some(tls) = is.tls.given() {
-                return sheet.refuse(tls.place, "on a Unix socket the file's permissions say who may ask", "remove [internal.tls]");
+                return sheet.refuse(
+                    tls.place,
+                    "on a Unix socket the file's permissions say who may ask",
+                    "remove [internal.tls]",
+                );
             }
             Some(InternalListen::Unix(path.clone()))
         }
@@ -112,12 +116,8 @@ impl Reading<'_> {
     fn client(&self, sheet: &mut Sheet<'_>) -> Option<InternalClient> {
         let is = &self.table.is;
         let keys = is.key.given().and_then(|keys| {
-            let keys: Vec<Option<Secret>> = keys
-                .is
-                .0
-                .iter()
-                .map(|key| fetch_of(&key.is, key.place, SECRET_BYTES_MIN, KEY_RIGHT, sheet))
-                .collect();
+            let keys: Vec<Option<Secret>> =
+                keys.is.0.iter().map(|key| fetch_of(&key.is, key.place, SECRET_BYTES_MIN, KEY_RIGHT, sheet)).collect();
             keys.into_iter().collect::<Option<Vec<Secret>>>()
         });
         let can = is.can.given().and_then(|can| abilities(&can.is.0, can.place, sheet));
@@ -203,7 +203,8 @@ fn refuse_shared_keys(
         return Some(());
     }
     for (index, later) in clients.iter().enumerate() {
-        let earlier = clients.iter().take(index).position(|other| other.keys.iter().any(|key| later.keys.contains(key)));
+        let earlier =
+            clients.iter().take(index).position(|other| other.keys.iter().any(|key| later.keys.contains(key)));
         if let Some((earlier, later)) = earlier.and_then(|at| named.get(at).zip(named.get(index))) {
             sheet.refuse_pair(
                 [later.0.place, earlier.0.place],

@@ -31,26 +31,29 @@ pub(crate) fn key_form(table: &At<written::Provider>, sheet: &mut Sheet<'_>) -> 
 }
 
 fn fields(table: &At<written::Provider>, sheet: &mut Sheet<'_>) -> Option<Vec<KeyField>> {
-    let named = table.is.fields.optional()?.map_or(&[][..], |fields| fields.is.0.as_slice());
-    if named.is_empty() {
+    let listed = table.is.fields.optional()?.map_or(&[][..], |fields| fields.is.0.as_slice());
+    if listed.is_empty() {
         return sheet.absent(
             table.place,
             "a provider with API keys has `fields`: without one there is nothing to type in",
-            "add fields = { key = { label = \"API key\" } }",
+            "add fields = [{ name = \"key\", label = \"API key\" }]",
         );
     }
-    if let Some((name, _)) = named.get(FIELDS_MAX) {
-        return sheet.refuse(name.place, format!("a form has at most {FIELDS_MAX} fields"), "remove some");
+    if let Some(field) = listed.get(FIELDS_MAX) {
+        return sheet.refuse(field.place, format!("a form has at most {FIELDS_MAX} fields"), "remove some");
     }
-    let read: Vec<Option<KeyField>> = named
-        .iter()
-        .map(|(name, field)| {
-            let name = check_name(name, "a field", sheet);
-            let written = &field.given()?.is;
-            let label = label(&written.label, sheet);
-            Some(KeyField { name: name?, label: label?, is_secret: written.secret.given()?.is })
-        })
-        .collect();
+    let mut read: Vec<Option<KeyField>> = Vec::new();
+    for At { is: field, .. } in listed {
+        let name = field.name.given().and_then(|name| {
+            if read.iter().flatten().any(|known| known.name == name.is) {
+                return sheet.refuse(name.place, "two fields have the same name", "rename one");
+            }
+            check_name(name, "a field", sheet)
+        });
+        let label = label(&field.label, sheet);
+        let is_secret = field.secret.given().map(|secret| secret.is);
+        read.push((|| Some(KeyField { name: name?, label: label?, is_secret: is_secret? }))());
+    }
     read.into_iter().collect()
 }
 
@@ -151,9 +154,11 @@ fn check_url(text: &str, place: Place, fields: &[KeyField], sheet: &mut Sheet<'_
         Ok(_) if text.starts_with('{') || is_typed_near => {
             sheet.refuse(place, "keys would go wherever somebody types", "begin it with https://")
         }
-        Ok(url) if !url.username().is_empty() || url.password().is_some() => {
-            sheet.refuse(place, "a URL with a user in it ends in logs", "write basic = { user = \"...\", password = \"...\" }")
-        }
+        Ok(url) if !url.username().is_empty() || url.password().is_some() => sheet.refuse(
+            place,
+            "a URL with a user in it ends in logs",
+            "write basic = { user = \"...\", password = \"...\" }",
+        ),
         Ok(_) => Some(text.to_owned()),
         Err(why) => sheet.refuse(place, why, "as in \"https://{subdomain}.example.com/me\""),
     }

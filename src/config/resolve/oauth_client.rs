@@ -30,7 +30,7 @@ const OWN_TOKEN: [&str; 7] =
     ["grant_type", "code", "redirect_uri", "client_id", "client_secret", "code_verifier", "refresh_token"];
 
 /// A client without anything of a service.
-fn plain(endpoints: Endpoints) -> Client {
+pub(crate) fn plain(endpoints: Endpoints) -> Client {
     Client {
         endpoints,
         monday: None,
@@ -284,7 +284,8 @@ fn scopes(field: &Field<Many<String>>, separator: &str, sheet: &mut Sheet<'_>) -
 pub(crate) fn checked_scopes(scopes: &[At<String>], separator: &str, sheet: &mut Sheet<'_>) -> Option<Vec<String>> {
     let mut read: Vec<Option<String>> = Vec::new();
     for At { is, place } in scopes {
-        let is_token = !is.is_empty() && is.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\'));
+        let is_token =
+            !is.is_empty() && is.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\'));
         let scope = if !is_token || is.contains(separator) {
             sheet.refuse(*place, "this is no single scope", "write each scope on its own: [\"one\", \"two\"]")
         } else if read.contains(&Some(is.clone())) {
@@ -331,7 +332,8 @@ fn pointer(at: &At<String>, sheet: &mut Sheet<'_>) -> Option<String> {
     if is_begun && is_escaped {
         return Some(at.is.clone());
     }
-    let right = if is_begun { POINTER_RIGHT.to_owned() } else { format!("did you mean `/{}`?", at.is.replace('.', "/")) };
+    let right =
+        if is_begun { POINTER_RIGHT.to_owned() } else { format!("did you mean `/{}`?", at.is.replace('.', "/")) };
     sheet.refuse(at.place, "this is no JSON pointer", right)
 }
 

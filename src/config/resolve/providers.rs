@@ -77,7 +77,11 @@ fn provider_name(name: &At<String>, sheet: &mut Sheet<'_>) -> Option<()> {
         );
     }
     if !plain.starts_with(|first: char| first.is_ascii_alphanumeric()) {
-        return sheet.refuse(name.place, "a provider's name begins with a letter or a digit: paths carry it", "rename it");
+        return sheet.refuse(
+            name.place,
+            "a provider's name begins with a letter or a digit: paths carry it",
+            "rename it",
+        );
     }
     Some(())
 }
@@ -97,7 +101,11 @@ fn provider(name: &At<String>, table: &At<written::Provider>, sheet: &mut Sheet<
             })
         }
         ProviderType::ApiKey => {
-            refuse_keys(&oauth_keys(is), "is for OAuth, and this provider is connected by keys that users type in", sheet);
+            refuse_keys(
+                &oauth_keys(is),
+                "is for OAuth, and this provider is connected by keys that users type in",
+                sheet,
+            );
             key_form(table, sheet).map(|form| {
                 let values = form.fields.iter().skip(1).map(|field| field.name.clone()).collect();
                 (None, Connect::ApiKey(Box::new(form)), values)

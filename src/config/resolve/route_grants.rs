@@ -51,11 +51,7 @@ impl Reading<'_> {
         Some(RouteGrants { all, require })
     }
 
-    fn none_on_public(
-        &self,
-        lists: [Option<&At<Many<String>>>; 2],
-        sheet: &mut Sheet<'_>,
-    ) -> Option<RouteGrants> {
+    fn none_on_public(&self, lists: [Option<&At<Many<String>>>; 2], sheet: &mut Sheet<'_>) -> Option<RouteGrants> {
         let mut is_right = true;
         for list in lists.into_iter().flatten().filter(|list| !list.is.0.is_empty()) {
             is_right = false;

@@ -385,7 +385,12 @@ fn has_claims(value: &InjectValue) -> bool {
 }
 
 /// Where the named table is.
-pub(crate) fn index_of<T>(tables: &Field<Named<T>>, name: &At<String>, what: &str, sheet: &mut Sheet<'_>) -> Option<usize> {
+pub(crate) fn index_of<T>(
+    tables: &Field<Named<T>>,
+    name: &At<String>,
+    what: &str,
+    sheet: &mut Sheet<'_>,
+) -> Option<usize> {
     let known = match tables {
         Field::Given(tables) => tables.is.0.as_slice(),
         Field::Absent => &[],

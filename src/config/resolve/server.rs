@@ -141,7 +141,11 @@ pub(crate) fn files(written: &written::Certificate, sheet: &mut Sheet<'_>) -> Op
 }
 
 /// A certificate and its key, as paths.
-pub(crate) fn pair(certificate: &At<String>, private_key: &At<String>, sheet: &mut Sheet<'_>) -> Option<CertificateFiles> {
+pub(crate) fn pair(
+    certificate: &At<String>,
+    private_key: &At<String>,
+    sheet: &mut Sheet<'_>,
+) -> Option<CertificateFiles> {
     let (certificate, private_key) = (path(certificate, sheet), path(private_key, sheet));
     Some(CertificateFiles { certificate: certificate?, private_key: private_key? })
 }

@@ -136,9 +136,9 @@ table! {
     Pages {
         /// The team's or product's name.
         name: String,
-        /// A picture: SVG, PNG or WebP of at most 32 KiB.
+        /// A picture of at most 32 KiB: SVG, PNG, WebP, JPEG or GIF.
         logo: String,
-        /// "#rrggbb", dark enough for white words on it.
+        /// "#rrggbb". Words on it become black or white, whichever is readable.
         color: String,
         /// Whom people ask for help: a mail address or an https URL.
         support: String,

@@ -52,8 +52,8 @@ table! {
         keep: Named<String>,
         /// Asked once after each consent, for values that the token answer does not have.
         after: After,
-        /// For type "api_key": what users type in, by names of your choice, in the form's order. The first is the token.
-        fields: Named<KeyField>,
+        /// For type "api_key": what users type in, in the form's order. The first is what `header` carries.
+        fields: Many<KeyField>,
         /// For type "api_key": where users find their keys.
         help_url: Endpoint,
         /// For type "api_key": a request that succeeds with good keys only.
@@ -90,6 +90,8 @@ table! {
 table! {
     /// Something that users type in.
     KeyField {
+        /// Templates of `test` name it so; the fields after the first become `X-<Provider>-<Name>`.
+        name: String = required,
         /// What the form calls it.
         label: String = required,
         /// Whether it is hidden while it is typed.

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use crate::jwt::Flaw;
-use crate::pipeline::refusal::{Forbidden, Malformed, Refusal, Unauthorized, UpstreamFault};
+use crate::pipeline::refusal::{Forbidden, GrantsNeeded, Malformed, Refusal, Unauthorized, UpstreamFault};
 
 /// Shows a refusal to the log.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +30,12 @@ impl fmt::Display for Detail<'_> {
             Refusal::Misdirected => f.write_str("the host is another certificate's than this connection was given"),
             Refusal::Unauthorized(why) => unauthorized(why, f),
             Refusal::Forbidden(why) => f.write_str(forbidden(*why)),
+            Refusal::Grants(needed) => grants(needed, f),
+            Refusal::GrantsDown(down) => write!(f, "a required grant is not known: {down}"),
             Refusal::OriginRefused => f.write_str("the Origin is not in the route's cors.origins"),
+            Refusal::KeysDown => {
+                f.write_str("the keys of the route's issuer cannot be fetched, and no usable set is left")
+            }
             Refusal::Upstream(fault) => f.write_str(upstream(*fault)),
             Refusal::PageUnavailable => f.write_str("too many visits of pages wait, or the page took too long"),
             Refusal::Internal => f.write_str("a panic: a bug in the gateway, its message is in the log"),
@@ -76,7 +81,10 @@ fn unauthorized(why: &Unauthorized, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             write!(f, "the token's nbf or iat is {seconds} s in the future: is this machine's clock right?")
         }
         Unauthorized::Audience { came } => {
-            write!(f, "the token's aud is {came:?}, which is no public_url of gateway.toml")
+            write!(
+                f,
+                "the token's aud is {came:?}, which is none that is expected: no public_url of gateway.toml, or none of the issuer's audience"
+            )
         }
         Unauthorized::WrongApp { claim } => write!(f, "the token's {claim} names another app"),
         Unauthorized::WrongKind { why } => write!(f, "the token's claims are another kind's: {why}"),
@@ -95,6 +103,11 @@ fn token(flaw: Flaw) -> &'static str {
         Flaw::Claims => "the token's payload is no JSON object, or a claim has the wrong type",
         Flaw::NoExpiry => "the token has no exp",
     }
+}
+
+fn grants(needed: &GrantsNeeded, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.write_str("the route requires grants:")?;
+    needed.grants.iter().try_for_each(|grant| write!(f, " {}={}", grant.provider, grant.standing.word()))
 }
 
 fn forbidden(why: Forbidden) -> &'static str {

@@ -3,6 +3,7 @@
 
 use http::StatusCode;
 
+use crate::grants::Down;
 use crate::jwt::Flaw;
 use crate::pipeline::refusal::{Forbidden, Malformed, Refusal, Unauthorized, UpstreamFault};
 
@@ -27,7 +28,7 @@ pub(crate) enum Connection {
 }
 
 /// Every reason, as metrics number them. A test holds each refusal to it.
-pub(crate) const REASONS: [&str; 49] = [
+pub(crate) const REASONS: [&str; 54] = [
     "malformed_request_line",
     "malformed_control_character",
     "malformed_obs_fold",
@@ -67,7 +68,12 @@ pub(crate) const REASONS: [&str; 49] = [
     "forbidden_view_only",
     "forbidden_not_admin",
     "forbidden_account",
+    "grant_required",
+    "grants_store_down",
+    "grants_provider_down",
+    "grants_overload",
     "origin_refused",
+    "keys_down",
     "upstream_connect",
     "upstream_connect_timeout",
     "upstream_exhausted",
@@ -100,7 +106,10 @@ pub(crate) fn facts(refusal: &Refusal) -> Facts {
         Refusal::Misdirected => (StatusCode::MISDIRECTED_REQUEST, "misdirected", Keep),
         Refusal::Unauthorized(why) => (StatusCode::UNAUTHORIZED, unauthorized(why), Keep),
         Refusal::Forbidden(why) => (StatusCode::FORBIDDEN, forbidden(*why), Keep),
+        Refusal::Grants(_) => (StatusCode::FORBIDDEN, "grant_required", Keep),
+        Refusal::GrantsDown(down) => (StatusCode::SERVICE_UNAVAILABLE, grants_down(*down), Keep),
         Refusal::OriginRefused => (StatusCode::FORBIDDEN, "origin_refused", Keep),
+        Refusal::KeysDown => (StatusCode::SERVICE_UNAVAILABLE, "keys_down", Keep),
         Refusal::Upstream(fault) => {
             let (status, reason) = upstream(*fault);
             (status, reason, Keep)
@@ -161,6 +170,14 @@ fn forbidden(why: Forbidden) -> &'static str {
         Forbidden::ViewOnly => "forbidden_view_only",
         Forbidden::NotAdmin => "forbidden_not_admin",
         Forbidden::Account => "forbidden_account",
+    }
+}
+
+fn grants_down(down: Down) -> &'static str {
+    match down {
+        Down::Store => "grants_store_down",
+        Down::Provider => "grants_provider_down",
+        Down::Busy | Down::Late => "grants_overload",
     }
 }
 

@@ -8,8 +8,8 @@ mod words;
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, STRICT_TRANSPORT_SECURITY, VARY, WWW_AUTHENTICATE,
-    X_CONTENT_TYPE_OPTIONS,
+    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, STRICT_TRANSPORT_SECURITY, VARY,
+    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use serde::Serialize;
@@ -96,7 +96,8 @@ fn weight(text: &str) -> u16 {
 pub(crate) fn reply(refusal: &Refusal, look: &Look<'_>) -> Response<Bytes> {
     let status = facts(refusal).status;
     let words = words(refusal);
-    let mut response = if look.wants_page() { page(&words, look) } else { json(&words, status, look) };
+    let mut response =
+        if look.wants_page() { page(&words, look) } else { json(&words, (status, reconnect(refusal)), look) };
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -105,7 +106,24 @@ pub(crate) fn reply(refusal: &Refusal, look: &Look<'_>) -> Response<Bytes> {
         headers.append(VARY, HeaderValue::from_static("Accept"));
     }
     add_required(headers, refusal);
+    send_on(&mut response, refusal, look);
     response
+}
+
+/// A person's browser that lacks a grant goes into the flow by itself.
+fn send_on(response: &mut Response<Bytes>, refusal: &Refusal, look: &Look<'_>) {
+    if look.caller == Caller::Person
+        && let Some(link) = reconnect(refusal)
+        && let Ok(location) = HeaderValue::from_str(link)
+    {
+        *response.status_mut() = StatusCode::SEE_OTHER;
+        response.headers_mut().insert(LOCATION, location);
+    }
+}
+
+/// The link that a refusal offers.
+fn reconnect(refusal: &Refusal) -> Option<&str> {
+    if let Refusal::Grants(needed) = refusal { needed.link.as_deref() } else { None }
 }
 
 /// HTTPS for two years: for each of the gateway's own answers on a TLS listener (RFC 6797, section 7.1; never on plain HTTP).
@@ -151,17 +169,21 @@ fn challenge(why: &Unauthorized) -> &'static str {
 struct Body<'a> {
     error: &'a str,
     request_id: &'a str,
+    /// Where a view's front end sends its user, for want of a grant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reconnect: Option<&'a str>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     notification: Option<Notification<'a>>,
 }
 
-fn json(words: &Words, status: StatusCode, look: &Look<'_>) -> Response<Bytes> {
+fn json(words: &Words, (status, reconnect): (StatusCode, Option<&str>), look: &Look<'_>) -> Response<Bytes> {
     let description = format!("{} {} (Request {})", words.happened, words.advice, look.request_id);
     let runtime = format!("{} (Request {})", words.happened, look.request_id);
     let told = status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN;
     let body = Body {
-        error: words.happened,
+        error: &words.happened,
         request_id: look.request_id,
+        reconnect,
         notification: told.then_some(Notification {
             severity_code: Severity::Medium,
             notification_error_title: words.title,
@@ -175,7 +197,8 @@ fn json(words: &Words, status: StatusCode, look: &Look<'_>) -> Response<Bytes> {
 }
 
 fn page(words: &Words, look: &Look<'_>) -> Response<Bytes> {
-    let page = Page { title: words.title, happened: words.happened, advice: words.advice, request_id: look.request_id };
+    let page =
+        Page { title: words.title, happened: &words.happened, advice: &words.advice, request_id: look.request_id };
     let mut response = whole(page.html().into_bytes());
     pages::set_headers(response.headers_mut());
     response

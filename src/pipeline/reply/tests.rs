@@ -3,8 +3,10 @@
 use http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY};
 
 use super::*;
+use crate::grants::Down;
+use crate::grants::standing::Standing;
 use crate::jwt::Flaw;
-use crate::pipeline::refusal::{Forbidden, Malformed, UpstreamFault};
+use crate::pipeline::refusal::{Forbidden, GrantsNeeded, Malformed, NeededGrant, UpstreamFault};
 use crate::pipeline::reply::detail::log_detail;
 use crate::pipeline::reply::facts::{Connection, REASONS};
 
@@ -58,6 +60,11 @@ fn malformed() -> [Malformed; 15] {
     ]
 }
 
+fn needed(link: Option<&str>) -> Refusal {
+    let grant = NeededGrant { provider: "github".into(), display: "GitHub".into(), standing: Standing::Expired };
+    Refusal::Grants(Box::new(GrantsNeeded { grants: vec![grant], link: link.map(str::to_owned) }))
+}
+
 fn refusals() -> Vec<Refusal> {
     let mut all = vec![
         Refusal::HeadTooSlow,
@@ -71,9 +78,13 @@ fn refusals() -> Vec<Refusal> {
         Refusal::Misdirected,
         Refusal::OriginRefused,
         Refusal::PageUnavailable,
+        needed(None),
+        needed(Some("https://gw.example.com/go?ticket=1")),
+        Refusal::KeysDown,
         Refusal::Internal,
     ];
     all.extend(malformed().map(Refusal::Malformed));
+    all.extend([Down::Store, Down::Provider, Down::Busy, Down::Late].map(Refusal::GrantsDown));
     all.extend(unauthorized().into_iter().map(Refusal::Unauthorized));
     all.extend(
         [Forbidden::Guest, Forbidden::ViewOnly, Forbidden::NotAdmin, Forbidden::Account].map(Refusal::Forbidden),
@@ -168,10 +179,11 @@ fn the_statuses_are_those_of_the_table() {
         Refusal::Misdirected => 421,
         Refusal::Unauthorized(_) => 401,
         Refusal::Forbidden(_) | Refusal::OriginRefused => 403,
-        Refusal::Upstream(UpstreamFault::Exhausted) => 503,
+        Refusal::KeysDown | Refusal::Upstream(UpstreamFault::Exhausted) => 503,
         Refusal::Upstream(UpstreamFault::Timeout | UpstreamFault::ConnectTimeout) => 504,
         Refusal::Upstream(_) => 502,
-        Refusal::PageUnavailable => 503,
+        Refusal::Grants(_) => 403,
+        Refusal::PageUnavailable | Refusal::GrantsDown(_) => 503,
         Refusal::Internal => 500,
     };
     sweep(|refusal, _look, response| {

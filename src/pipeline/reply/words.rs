@@ -1,21 +1,25 @@
 //! What a refusal says to the person in front of it: the same sentences on a page, in JSON and in monday's notification.
 //! All ways in which a proof of identity can be wrong, except its age, read the same: the difference helps only who forges one.
 
-use crate::pipeline::refusal::{Forbidden, Refusal, Unauthorized, UpstreamFault};
+use std::borrow::Cow;
+
+use crate::grants::Down;
+use crate::grants::standing::Standing;
+use crate::pipeline::refusal::{Forbidden, GrantsNeeded, Refusal, Unauthorized, UpstreamFault};
 
 /// Three sentences.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Words {
     /// A title.
     pub(super) title: &'static str,
     /// What happened.
-    pub(super) happened: &'static str,
+    pub(super) happened: Cow<'static, str>,
     /// What the reader can do.
-    pub(super) advice: &'static str,
+    pub(super) advice: Cow<'static, str>,
 }
 
 const fn say(title: &'static str, happened: &'static str, advice: &'static str) -> Words {
-    Words { title, happened, advice }
+    Words { title, happened: Cow::Borrowed(happened), advice: Cow::Borrowed(advice) }
 }
 
 const ASK_THE_DEVELOPER: &str = "If it happens again, tell the app's developer.";
@@ -53,13 +57,16 @@ pub(super) fn words(refusal: &Refusal) -> Words {
         ),
         Refusal::Unauthorized(why) => unauthorized(why),
         Refusal::Forbidden(why) => forbidden(*why),
+        Refusal::Grants(needed) => grants(needed),
+        Refusal::GrantsDown(down) => grants_down(*down),
         Refusal::OriginRefused => {
             say("Not allowed from here", "This website may not call this address.", ASK_THE_DEVELOPER)
         }
-        Refusal::Upstream(fault) => upstream(*fault),
-        Refusal::PageUnavailable => {
-            say("Not available right now", "This page could not be made in time.", TRY_LATER)
+        Refusal::KeysDown => {
+            say("Not available at the moment", "Who is calling cannot be verified at the moment.", TRY_LATER)
         }
+        Refusal::Upstream(fault) => upstream(*fault),
+        Refusal::PageUnavailable => say("Not available right now", "This page could not be made in time.", TRY_LATER),
         Refusal::Internal => say("Something went wrong", "Something went wrong on our side.", TRY_LATER),
     }
 }
@@ -98,6 +105,30 @@ fn forbidden(why: Forbidden) -> Words {
         Forbidden::Account => ("This app is not available to this account.", "Ask the app's developer for access."),
     };
     say("Not allowed", happened, advice)
+}
+
+fn grants(needed: &GrantsNeeded) -> Words {
+    let names: Vec<&str> = needed.grants.iter().map(|grant| grant.display.as_str()).collect();
+    let names = names.join(" and ");
+    let is_new = needed.grants.iter().all(|grant| grant.standing == Standing::Missing);
+    let (title, happened) = if is_new {
+        ("Please connect", format!("This app needs to be connected to {names} first."))
+    } else {
+        ("Please connect again", format!("This app's connection to {names} has ended."))
+    };
+    let advice = match &needed.link {
+        Some(link) => format!("Connect it here, within the next ten minutes: {link}"),
+        None => "Open the app in monday.com and connect it there.".to_owned(),
+    };
+    Words { title, happened: Cow::Owned(happened), advice: Cow::Owned(advice) }
+}
+
+fn grants_down(down: Down) -> Words {
+    let happened = match down {
+        Down::Store | Down::Busy | Down::Late => "The app cannot look up its connections at the moment.",
+        Down::Provider => "A service that this app is connected to does not answer at the moment.",
+    };
+    say("The app is busy", happened, TRY_LATER)
 }
 
 fn upstream(fault: UpstreamFault) -> Words {

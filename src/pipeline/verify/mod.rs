@@ -4,12 +4,15 @@
 
 mod audience;
 mod find;
+pub(crate) mod issued;
 
 use std::fmt;
 
 use bytes::Bytes;
 
 use crate::config::resolved::PublicUrl;
+use crate::issuers::claims::Issued;
+use crate::json;
 use crate::jwt::{Compact, Flaw, Key};
 use crate::monday::app_keys::AppKeys;
 use crate::monday::claims::{Claims, ClaimsFlaw, Text};
@@ -22,14 +25,25 @@ pub(crate) use find::query_without;
 /// Characters of an audience that did not fit that are kept for the log.
 const AUDIENCE_SHOWN: usize = 200;
 
-/// The proof that a request was verified, or that its route asks for nobody. Made by [`judge`] only.
+/// The proof that a request was verified, or that its route asks for nobody. Made by [`judge`] and, for
+/// the kind `jwt`, by [`issued::judge_issued`] only.
 #[derive(Clone)]
 pub struct Caller(Who);
 
 #[derive(Clone)]
 enum Who {
     Monday { claims: Box<Claims>, query_token: Option<Box<str>> },
+    Issuer(Box<Issued>),
     Anonymous,
+}
+
+/// What was verified about the caller.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Said<'c> {
+    /// By monday.
+    Monday(&'c Claims),
+    /// By the route's issuer.
+    Issuer(&'c Issued),
 }
 
 /// What a request is judged by.
@@ -48,10 +62,37 @@ pub(crate) struct Asked<'a> {
 }
 
 impl Caller {
-    /// What monday says about the caller; none for `public`.
+    /// What monday says about the caller; none for `jwt` and `public`.
     pub(crate) fn claims(&self) -> Option<&Claims> {
         match &self.0 {
             Who::Monday { claims, .. } => Some(claims),
+            Who::Issuer(_) | Who::Anonymous => None,
+        }
+    }
+
+    /// What monday or an issuer says about the caller; none for `public`.
+    pub(crate) fn said(&self) -> Option<Said<'_>> {
+        match &self.0 {
+            Who::Monday { claims, .. } => Some(Said::Monday(claims)),
+            Who::Issuer(issued) => Some(Said::Issuer(issued)),
+            Who::Anonymous => None,
+        }
+    }
+
+    /// monday's account and user, where both are known.
+    pub(crate) fn ids(&self) -> Option<(i64, i64)> {
+        match &self.0 {
+            Who::Monday { claims, .. } => Some((claims.account_id, claims.user_id)),
+            Who::Issuer(issued) => issued.ids(),
+            Who::Anonymous => None,
+        }
+    }
+
+    /// monday's account, where it is known: an issuer may name one without a user.
+    pub(crate) fn account_id(&self) -> Option<i64> {
+        match &self.0 {
+            Who::Monday { claims, .. } => Some(claims.account_id),
+            Who::Issuer(issued) => issued.account.as_ref()?.parse().ok(),
             Who::Anonymous => None,
         }
     }
@@ -60,15 +101,51 @@ impl Caller {
     pub(crate) fn query_token(&self) -> Option<&str> {
         match &self.0 {
             Who::Monday { query_token, .. } => query_token.as_deref(),
-            Who::Anonymous => None,
+            Who::Issuer(_) | Who::Anonymous => None,
         }
     }
+}
+
+impl Said<'_> {
+    /// All verified claims: one JSON object, as it came.
+    pub(crate) fn raw(&self) -> &Bytes {
+        match self {
+            Self::Monday(claims) => &claims.raw,
+            Self::Issuer(issued) => &issued.raw,
+        }
+    }
+
+    /// The account, as a header says it.
+    pub(crate) fn account(&self) -> Option<Bytes> {
+        match self {
+            Self::Monday(claims) => Some(digits(claims.account_id)),
+            Self::Issuer(issued) => issued.account.as_deref().map(|text| Bytes::copy_from_slice(text.as_bytes())),
+        }
+    }
+
+    /// The user, as a header says it.
+    pub(crate) fn user(&self) -> Option<Bytes> {
+        match self {
+            Self::Monday(claims) => Some(digits(claims.user_id)),
+            Self::Issuer(issued) => issued.user.as_deref().map(|text| Bytes::copy_from_slice(text.as_bytes())),
+        }
+    }
+
+    /// The claim below these names, for a header: text and integers as they are, booleans as `true` and `false`. Reads all claims again.
+    pub(crate) fn lookup(&self, path: &[String]) -> Option<String> {
+        json::member(self.raw(), path)
+    }
+}
+
+fn digits(number: i64) -> Bytes {
+    Bytes::copy_from_slice(itoa::Buffer::new().format(number).as_bytes())
 }
 
 impl fmt::Debug for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Who::Monday { claims, .. } => claims.fmt(f),
+            Who::Issuer(issued) => issued.fmt(f),
             Who::Anonymous => f.write_str("Anonymous"),
         }
     }

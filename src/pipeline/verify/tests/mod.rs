@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
@@ -12,6 +10,9 @@ use crate::monday::app_keys::Audience;
 use crate::monday::kinds::{KINDS, Kind};
 use crate::monday::mint::{self, Mint};
 use crate::secret::Secret;
+
+mod oracle;
+mod places;
 
 const NOW: i64 = 1_800_000_000;
 const SIGNING: &str = "the signing secret, which is long enough";
@@ -294,110 +295,6 @@ fn a_hostile_payload_costs_at_most_a_millisecond() {
 }
 
 #[test]
-fn one_token_in_its_place_is_found() {
-    let action = good(Kind::Action);
-    for field in [
-        action.clone(),
-        format!("Bearer {action}"),
-        format!("bearer {action}"),
-        format!("BEARER   {action}"),
-        format!("bEaReR\t{action}"),
-        format!(" {action} "),
-    ] {
-        let verified = judge_by(Kind::Action, &[&field], Some("boardId=1&token=x"), &app(), NOW).unwrap();
-        assert_eq!(verified.query_token(), None, "{field}");
-    }
-    let view = good(Kind::View);
-    for (fields, query, from_query) in [
-        (vec![view.as_str()], None, false),
-        (vec![], Some(format!("a=b&sessionToken={view}")), true),
-        (vec![""], Some(format!("session%54oken={view}&x")), true),
-        (vec![], Some(format!("sessionToken={}", view.replace('.', "%2E"))), true),
-        (vec![view.as_str()], Some("sessionToken=".to_owned()), false),
-    ] {
-        let verified = judge_by(Kind::View, &fields, query.as_deref(), &app(), NOW).unwrap();
-        assert_eq!(verified.query_token(), from_query.then_some(view.as_str()));
-    }
-}
-
-#[test]
-fn no_token_in_its_place_is_missing() {
-    let token = good(Kind::Action);
-    for field in ["", " ", "Bearer", "bearer ", "Bearer \t "] {
-        assert_eq!(label(&judge_by(Kind::Action, &[field], None, &app(), NOW)), "missing", "{field:?}");
-    }
-    for (kind, query) in [
-        (Kind::Action, None),
-        (Kind::Action, Some(String::new())),
-        (Kind::Action, Some(format!("access_token={token}"))),
-        (Kind::View, Some("sessionToken=".to_owned())),
-        (Kind::View, Some(format!("sessiontoken={token}"))),
-        (Kind::Authorization, None),
-        (Kind::Authorization, Some("token".to_owned())),
-        (Kind::Authorization, Some("x=1&token=&y".to_owned())),
-    ] {
-        assert_eq!(label(&judge_by(kind, &[], query.as_deref(), &app(), NOW)), "missing", "{kind:?} {query:?}");
-    }
-    let header_only = judge_by(Kind::Authorization, &[&good(Kind::Authorization)], None, &app(), NOW);
-    assert_eq!(label(&header_only), "missing");
-}
-
-#[test]
-fn more_than_one_token_is_refused_whatever_they_say() {
-    let (a, v, z) = (good(Kind::Action), good(Kind::View), good(Kind::Authorization));
-    let bearers = format!("Bearer {a}, Bearer {a}");
-    let mut cases = 0;
-    for (kind, fields, query) in [
-        (Kind::Action, vec![a.as_str(), a.as_str()], String::new()),
-        (Kind::Action, vec![a.as_str(), ""], String::new()),
-        (Kind::Action, vec!["", a.as_str()], String::new()),
-        (Kind::Action, vec![bearers.as_str()], String::new()),
-        (Kind::Action, vec![a.as_str()], format!("token={a}")),
-        (Kind::Action, vec![a.as_str()], format!("x=1&sessionToken={v}")),
-        (Kind::Action, vec![a.as_str()], format!("%74oken={}", a.replace('.', "%2e"))),
-        (Kind::View, vec![v.as_str()], format!("sessionToken={v}")),
-        (Kind::View, vec![v.as_str()], format!("sess%69onToken={v}")),
-        (Kind::View, vec![v.as_str()], format!("token={v}")),
-        (Kind::View, vec![], format!("sessionToken={v}&token={v}")),
-        (Kind::View, vec![], format!("sessionToken={v}&sessionToken={v}")),
-        (Kind::View, vec![], format!("sessionToken={v}&sessionToken=")),
-        (Kind::View, vec![], format!("sessionToken=&sessionToken={v}")),
-        (Kind::Authorization, vec![z.as_str()], format!("token={z}")),
-        (Kind::Authorization, vec!["Basic eDp5"], format!("token={z}")),
-        (Kind::Authorization, vec![], format!("token={z}&token={z}")),
-        (Kind::Authorization, vec![], format!("token={z}&%74%6f%6b%65%6e={z}")),
-        (Kind::Authorization, vec![], format!("token={z}&sessionToken={v}")),
-    ] {
-        assert_eq!(label(&judge_by(kind, &fields, Some(&query), &app(), NOW)), "multiple", "{kind:?}, case {cases}");
-        cases += 1;
-    }
-    assert_eq!(cases, 19);
-}
-
-#[test]
-fn what_is_no_token_is_malformed_and_never_more() {
-    let token = good(Kind::Action);
-    for field in [
-        "Basic dXNlcjpwYXNz".to_owned(),
-        "Bearer Bearer x".to_owned(),
-        format!("Bearer: {token}"),
-        format!("\"{token}\""),
-        format!("{token}="),
-        format!("{token}\u{a0}"),
-        format!("Bearer{token}"),
-        r#"{"payload":"e30","protected":"e30","signature":"x"}"#.replace(',', ";"),
-        ".".repeat(8 << 20),
-        "A".repeat(1 << 20),
-    ] {
-        let result = judge_by(Kind::Action, &[&field], None, &app(), NOW);
-        assert!(matches!(label(&result), "malformed" | "signature"), "{}", label(&result));
-    }
-    let urls = public_urls();
-    let asked = Asked { row: Kind::Action.row(), app: Some(&app()), public_urls: &urls, path: "/", now: NOW };
-    assert_eq!(label(&judge([&b"\xff.\xfe.\xfd"[..]].into_iter(), None, &asked)), "malformed");
-}
-
-#[test]
 fn an_app_that_a_token_names_must_be_this_one() {
     let named = |kind: Kind, change: fn(&mut Value)| judge_now(kind, &token(kind, change)).err();
     let wrong = |claim| Some(Unauthorized::WrongApp { claim });
@@ -445,10 +342,10 @@ fn nothing_is_remembered_from_one_request_to_the_next() {
 }
 
 #[test]
-fn a_hundred_thousand_tokens_mix_up_no_claims() {
+fn a_million_tokens_mix_up_no_claims() {
     let (app, urls, signing) = (app(), public_urls(), key(SIGNING));
     let asked = Asked { row: Kind::Action.row(), app: Some(&app), public_urls: &urls, path: "/", now: NOW };
-    for id in 0..100_000_i64 {
+    for id in 0..1_000_000_i64 {
         let payload = format!(r#"{{"accountId":{id},"userId":{},"exp":{},"shortLivedToken":"t{id}"}}"#, -id, NOW + 1);
         let token = crate::jwt::sign(&signing, payload.as_bytes());
         let verified = judge([token.as_bytes()].into_iter(), None, &asked).unwrap();
@@ -466,108 +363,4 @@ fn what_a_log_could_print_holds_no_token_and_no_claim() {
     assert!(
         !shown.contains("eyJ") && !shown.contains("canary") && !shown.contains("myaccount") && !shown.contains(SIGNING)
     );
-}
-
-#[test]
-fn a_query_loses_the_parameters_and_keeps_every_other_byte() {
-    for (query, rest) in [
-        ("token=a", ""),
-        ("token", ""),
-        ("a=1&token=x&b=2", "a=1&b=2"),
-        ("token=x&a=%2F+%zz&&b", "a=%2F+%zz&&b"),
-        ("a=1&%74oken=x", "a=1"),
-        ("a=token&tokens=1&Token=2", "a=token&tokens=1&Token=2"),
-        ("", ""),
-        ("&", "&"),
-        ("&token=1&", "&"),
-        ("a;token=1", "a;token=1"),
-        ("sessionToken=1&token=2", "sessionToken=1"),
-    ] {
-        assert_eq!(query_without(query, &["token"]), rest, "{query}");
-    }
-    assert_eq!(query_without("sessionToken=1&x&token=2", &["token", "sessionToken"]), "x");
-}
-
-fn oracle(token: &str) -> Option<Value> {
-    let mut validation = Validation::new(Algorithm::HS256);
-    validation.leeway = 30;
-    validation.validate_aud = false;
-    validation.validate_nbf = true;
-    let key = DecodingKey::from_secret(SIGNING.as_bytes());
-    jsonwebtoken::decode::<Value>(token, &key, &validation).ok().map(|decoded| decoded.claims)
-}
-
-/// Ours, at the time that the oracle takes by itself.
-fn ours(token: &str) -> Option<Value> {
-    let verified = judge_at(Kind::Action, token, &app(), Clock::system().unix_seconds()).ok()?;
-    serde_json::from_slice(&verified.claims()?.raw).ok()
-}
-
-fn oracles_token(claims: &Value) -> String {
-    jsonwebtoken::encode(&Header::default(), claims, &EncodingKey::from_secret(SIGNING.as_bytes())).unwrap()
-}
-
-/// A token with one thing done to its text.
-fn mutant(token: &str, place: usize, what: u8, with: char) -> String {
-    let at = place % token.len();
-    let (before, after) = token.split_at(at);
-    let (_, rest) = after.split_at(1);
-    match what {
-        0 => format!("{before}{with}{rest}"),
-        1 => format!("{before}{with}{after}"),
-        2 => format!("{before}{rest}"),
-        3 => before.to_owned(),
-        4 => format!("{after}{before}"),
-        5 => format!("{token}{with}"),
-        _ => {
-            let mut parts: Vec<_> = token.split('.').collect();
-            parts.swap(place % 3, (place + 1) % 3);
-            parts.join(".")
-        }
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn a_valid_token_of_another_library_is_read_as_that_library_reads_it(
-        account in any::<i64>(), user in any::<i64>(), text in ".{0,200}", list in prop::collection::vec(any::<u32>(), 0..20),
-    ) {
-        let exp = Clock::system().unix_seconds() + 300;
-        let claims = json!({ "accountId": account, "userId": user, "exp": exp, "x": text, "y": { "z": list } });
-        let token = oracles_token(&claims);
-        prop_assert_eq!(oracle(&token), Some(claims.clone()));
-        prop_assert_eq!(ours(&token), Some(claims.clone()));
-        prop_assert_eq!(oracle(&mint::token(&claims, &Secret::new(SIGNING))), Some(claims));
-    }
-
-    #[test]
-    fn a_mutant_of_a_valid_token_is_refused_as_that_library_refuses_it(
-        place in any::<usize>(), what in 0..7_u8, with in "[A-Za-z0-9_=+/. -]",
-    ) {
-        let exp = Clock::system().unix_seconds() + 300;
-        let token = oracles_token(&json!({ "accountId": 1, "userId": 2, "exp": exp }));
-        let mutant = mutant(&token, place, what, with.chars().next().unwrap());
-        // White space around a header's value is not part of it.
-        prop_assume!(mutant.trim() != token);
-        prop_assert_eq!(ours(&mutant), None);
-        prop_assert_eq!(oracle(&mutant), None);
-    }
-
-    #[test]
-    fn what_we_accept_that_library_accepts_with_the_same_claims(
-        exp in prop_oneof![Just(json!(null)), any::<i64>().prop_map(|n| json!(n)), any::<f64>().prop_map(|n| json!(n)),
-            ".{0,10}".prop_map(|text| json!(text)), (100..400_i64).prop_map(|n| json!(Clock::system().unix_seconds() + n))],
-        nbf in prop_oneof![Just(None), any::<u32>().prop_map(|n| Some(json!(n))), ".{0,5}".prop_map(|text| Some(json!(text)))],
-    ) {
-        let mut claims = json!({ "accountId": 1, "userId": 2, "exp": exp });
-        if let Some(nbf) = nbf {
-            claims["nbf"] = nbf;
-        }
-        let token = oracles_token(&claims);
-        if let Some(accepted) = ours(&token) {
-            prop_assert_eq!(oracle(&token), Some(accepted));
-        }
-    }
 }

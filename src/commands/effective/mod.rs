@@ -1,5 +1,7 @@
 //! The effective configuration, as `check --print` shows it: every value with defaults filled in, secrets only counted.
 
+pub(crate) mod grants;
+
 use serde_json::{Map, Value, json};
 
 use crate::config::resolved::{
@@ -7,9 +9,11 @@ use crate::config::resolved::{
     Piece, Route, Server, Upstream, UpstreamServer,
 };
 use crate::config::units::{duration_text, size_text};
+use crate::monday::kinds::Kind;
+use crate::oauth::provider::MondayGeneration;
 
 /// What stands for every secret.
-const MASK: &str = "********";
+pub(crate) const MASK: &str = "********";
 
 /// The whole of it, by the file's own names.
 pub(crate) fn effective(config: &Config) -> Value {
@@ -23,8 +27,14 @@ pub(crate) fn effective(config: &Config) -> Value {
         "server": server(&config.server),
         "admin": config.admin.map(|listen| json!({ "listen": listen })),
         "log": { "level": level(config.log.level), "format": format(config.log.format), "access": access },
-        "apps": named(config.apps.iter().map(|one| (one.name.clone(), app(one))).collect()),
+        "apps": named(config.apps.iter().map(|one| (one.name.clone(), app(config, one))).collect()),
         "upstreams": named(config.upstreams.iter().map(|one| (one.name.clone(), upstream(one))).collect()),
+        "providers": named(config.providers.iter().map(|one| (one.name.clone(), grants::provider(one))).collect()),
+        "monday": { "auth_url": config.monday.auth.as_str(), "api_url": config.monday.api.as_str() },
+        "issuers": named(config.issuers.iter().map(|one| (one.name.clone(), grants::issuer(one))).collect()),
+        "vault": config.vault.as_ref().map(grants::vault),
+        "internal": config.internal.as_ref().map(|one| grants::internal(config, one)),
+        "pages": grants::pages(&config.branding),
         "routes": config.routes.iter().map(|one| route(config, one)).collect::<Vec<_>>(),
     })
 }
@@ -62,16 +72,16 @@ fn server(server: &Server) -> Value {
 }
 
 /// How many secrets, never which; nothing for none.
-fn masked(count: usize) -> Value {
+pub(crate) fn masked(count: usize) -> Value {
     some_list(&vec![MASK; count])
 }
 
 /// A list, or nothing where an empty one would mean something else.
-fn some_list<T: serde::Serialize>(list: &[T]) -> Value {
+pub(crate) fn some_list<T: serde::Serialize>(list: &[T]) -> Value {
     if list.is_empty() { Value::Null } else { json!(list) }
 }
 
-fn app(app: &App) -> Value {
+fn app(config: &Config, app: &App) -> Value {
     let audience = match app.audience {
         Audience::Off => "off",
         Audience::Origin => "origin",
@@ -84,6 +94,9 @@ fn app(app: &App) -> Value {
         "app_id": app.app_id,
         "audience": audience,
         "leeway": duration_text(app.leeway),
+        "oauth": match app.oauth { MondayGeneration::V21 => "2.1", MondayGeneration::Legacy => "legacy" },
+        "scopes": app.monday.as_ref().and_then(|monday| monday.client()).map(|client| &client.scopes),
+        "authorization": app.authorization.as_ref().map(|one| grants::authorization(config, one)),
     })
 }
 
@@ -146,6 +159,9 @@ fn route(config: &Config, route: &Route) -> Value {
         "allow": allow(route),
         "cors": route.cors.as_ref().map(cors),
         "inject": { "claims": route.inject_claims, "headers": headers },
+        "grants": if route.kind == Kind::Public { Value::Null } else { grants::names(&route.grants) },
+        "require": if route.require.is_empty() { Value::Null } else { grants::names(&route.require) },
+        "issuer": route.issuer.and_then(|at| config.issuers.get(at)).map(|issuer| &issuer.name),
     })
 }
 

@@ -2,22 +2,21 @@
 //! connection. Ends with 0 if a gateway would start with this file, with 1 if not. Certificates and keys are loaded by the code
 //! that `run` loads them with.
 
+pub(crate) mod files;
+
 use std::fmt::Write as _;
-use std::io::ErrorKind;
 use std::path::Path;
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use crate::clock::Clock;
+use crate::commands::check::files::{BadFile, bad_files};
 use crate::commands::effective::effective;
 use crate::commands::register::{Registration, registrations};
 use crate::config::resolved::{Config, Route};
 use crate::config::units::duration_text;
 use crate::config::{Loaded, Mistakes, Secrets, load};
-use crate::gateway::assemble::{StartFault, rehearse};
-use crate::snapshot::build::BuildFault;
-use crate::tls::files::{FileFlaw, TlsFault};
+use crate::vault::StoreAddress;
 
 /// What can be typed after `check`; the file's name comes from the options of all commands.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
@@ -56,52 +55,6 @@ pub(crate) fn run(path: &Path, args: Args) -> ExitCode {
     if checked.is_ok() && bad.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// A file that gateway.toml names and that `run` would not start with.
-struct BadFile {
-    /// The table that names it.
-    key: String,
-    /// The file, and what is wrong with it.
-    what: String,
-    /// What would be right, where that is not said yet.
-    right: &'static str,
-}
-
-impl BadFile {
-    fn to_text(&self) -> String {
-        let Self { key, what, right } = self;
-        let help = if right.is_empty() { String::new() } else { format!("  help: {right}\n") };
-        format!("error: {what}\n  named in [{key}]\n{help}\n")
-    }
-
-    fn to_json(&self) -> Value {
-        json!({ "severity": "mistake", "key": self.key, "message": self.what, "help": self.right })
-    }
-}
-
-fn bad_files(config: &Config) -> Vec<BadFile> {
-    let bad =
-        |(key, fault): (String, StartFault)| BadFile { right: advice(&key, &fault), what: fault.to_string(), key };
-    rehearse(config, &Clock::system()).into_iter().map(bad).collect()
-}
-
-/// What to do where the fault itself does not say: a file that is not there yet.
-fn advice(key: &str, fault: &StartFault) -> &'static str {
-    let (StartFault::Tls(fault) | StartFault::Build(BuildFault::Tls(fault))) = fault else { return "" };
-    match fault {
-        TlsFault::File { flaw: FileFlaw::Unreadable(why), .. } if why.kind() == ErrorKind::NotFound => {
-            if key == "server.tls" {
-                "run `monday-gateway cert` to make a certificate for development, or name the files of a real one"
-            } else {
-                "name a PEM file that is there; relative paths begin at gateway.toml's folder"
-            }
-        }
-        TlsFault::File { flaw: FileFlaw::Unreadable(why), .. } if why.kind() == ErrorKind::PermissionDenied => {
-            "let the user that the gateway runs as read it, and nobody else if it is a key"
-        }
-        _ => "",
-    }
-}
-
 fn mistakes_json(mistakes: &Mistakes, bad: &[BadFile]) -> Value {
     let findings: Vec<Value> =
         mistakes.iter().map(crate::config::Mistake::to_json).chain(bad.iter().map(BadFile::to_json)).collect();
@@ -111,7 +64,7 @@ fn mistakes_json(mistakes: &Mistakes, bad: &[BadFile]) -> Value {
 fn summary_json(loaded: &Loaded, bad: &[BadFile], args: Args) -> Value {
     let warnings = loaded.warnings.iter().map(crate::config::Mistake::to_json);
     let findings: Vec<Value> = warnings.chain(bad.iter().map(BadFile::to_json)).collect();
-    let mut answer = json!({ "ok": bad.is_empty(), "findings": findings });
+    let mut answer = json!({ "ok": bad.is_empty(), "findings": findings, "notes": notes(&loaded.config) });
     if let (true, Some(object)) = (args.print, answer.as_object_mut()) {
         object.insert("configuration".to_owned(), effective(&loaded.config));
         let register: Vec<Value> = registrations(&loaded.config).iter().map(Registration::to_json).collect();
@@ -125,6 +78,9 @@ fn summary(path: &Path, loaded: &Loaded, args: Args) -> String {
     let mut text = String::new();
     for warning in &loaded.warnings {
         let _written = writeln!(text, "{warning}\n");
+    }
+    for note in notes(config) {
+        let _written = writeln!(text, "note: {note}\n");
     }
     if args.print {
         text.push_str(&toml_text(&effective(config)));
@@ -140,6 +96,20 @@ fn summary(path: &Path, loaded: &Loaded, args: Args) -> String {
     ];
     let _written = writeln!(text, "{}: ok ({})", path.display(), parts.join(", "));
     text
+}
+
+/// What is right, and good to know.
+fn notes(config: &Config) -> Vec<&'static str> {
+    let store = config.vault.as_ref().map(|vault| match vault.store {
+        StoreAddress::Sqlite(_) => {
+            "the vault is a SQLite file, for one gateway only: several that share grants need PostgreSQL or Redis"
+        }
+        StoreAddress::Postgres(_) => "several gateways may share this vault",
+        StoreAddress::Redis(_) => {
+            "several gateways may share this vault; it is refused at start without an append-only file, or where it may evict"
+        }
+    });
+    store.into_iter().collect()
 }
 
 /// The effective configuration as the file would write it.
@@ -194,7 +164,7 @@ fn row(config: &Config, route: &Route) -> [String; 7] {
 }
 
 fn register_text(config: &Config) -> String {
-    let mut text = "\n# To register at monday\n".to_owned();
+    let mut text = "\n# To register\n".to_owned();
     for one in registrations(config) {
         let _written = writeln!(text, "# {}  {}\n#     {}", one.app, one.url, one.place);
     }
@@ -208,9 +178,8 @@ mod tests {
 
     use super::*;
     use crate::config::load::load_text;
-    use crate::tls::development::generate;
 
-    const WHOLE: &str = include_str!("../config/whole.toml");
+    const WHOLE: &str = include_str!("../../config/whole.toml");
 
     fn loaded(text: &str) -> Loaded {
         load_text("gateway.toml", text, Path::new("/"), Secrets::Assume).unwrap_or_else(|mistakes| panic!("{mistakes}"))
@@ -221,7 +190,9 @@ mod tests {
         let config = loaded(WHOLE).config;
         let text = toml_text(&effective(&config));
         assert!(!text.contains("CANARY"), "{text}");
-        let again = loaded(&text.replace("********", "00000000000000000000000000000000")).config;
+        // A key of the vault is 32 bytes in base64.
+        let text_again = text.replace("keys = [\"********\"]", &format!("keys = [\"{}\"]", "0".repeat(43)));
+        let again = loaded(&text_again.replace("********", "00000000000000000000000000000000")).config;
         assert_eq!(toml_text(&effective(&again)), text);
     }
 
@@ -232,53 +203,16 @@ mod tests {
         for words in [
             "# HOST            METHODS   PATH",
             "https://gw.example.com/planner/actions/...\n#     the action block of an integration recipe: Run URL",
-            "gateway.toml: ok (2 apps, 2 upstreams, 3 routes, 3 warnings)\n",
+            "https://gw.example.com/planner/authorize\n#     the integration feature: Authorization URL",
+            "https://gw.example.com/planner/authorize/callback/monday\n#     the app's OAuth page: Redirect URLs",
+            "https://gw.example.com/old/github/callback\n#     at GitHub: the redirect URI (callback URL) of your OAuth client",
+            "https://gw.example.com/planner/authorize/callback/crm\n#     at crm",
+            "note: several gateways may share this vault",
+            "gateway.toml: ok (3 apps, 2 upstreams, 4 routes, 11 warnings)\n",
         ] {
             assert!(shown.contains(words), "{words}:\n{shown}");
         }
         let json = summary_json(&loaded, &[], Args { print: true, json: true, ..Args::default() }).to_string();
         assert!(!shown.contains("CANARY") && !json.contains("CANARY"), "{shown}");
-    }
-
-    fn with_tls(folder: &Path) -> Config {
-        let tls = "[server.tls]\ncertificate = \"server.pem\"\nprivate_key = \"server.key\"\n";
-        let text = format!(
-            "[server]\nlisten = \"127.0.0.1:8443\"\npublic_url = \"https://gw.example.com\"\n{tls}\
-            [upstreams.backend]\nservers = [\"https://backend.internal:3000\"]\nca = \"ca.pem\"\n\
-            [[routes]]\npath = \"/{{*rest}}\"\nkind = \"public\"\nupstream = \"backend\"\n"
-        );
-        load_text("gateway.toml", &text, folder, Secrets::Read).unwrap_or_else(|mistakes| panic!("{mistakes}")).config
-    }
-
-    #[test]
-    fn files_that_are_not_there_yet_are_all_named_with_what_to_do() {
-        let folder = tempfile::tempdir().unwrap();
-        let bad: Vec<String> = bad_files(&with_tls(folder.path())).iter().map(BadFile::to_text).collect();
-        let [server, upstream] = bad.as_slice() else { panic!("{bad:?}") };
-        assert!(
-            server.contains("server.pem") && server.contains("[server.tls]") && server.contains("monday-gateway cert"),
-            "{server}"
-        );
-        assert!(upstream.contains("ca.pem") && upstream.contains("[upstreams.backend]"), "{upstream}");
-    }
-
-    #[test]
-    fn a_key_of_another_certificate_is_refused_and_a_pair_is_not() {
-        let folder = tempfile::tempdir().unwrap();
-        let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
-        let pair = || generate(&[], &Clock::system()).unwrap();
-        let (one, other) = (pair(), pair());
-        write("server.pem", one.chain_pem.as_bytes());
-        write("server.key", other.key_pem.expose());
-        write("ca.pem", one.ca_pem.as_bytes());
-        let bad = bad_files(&with_tls(folder.path()));
-        let [mismatch] = bad.as_slice() else { panic!("{} files are bad", bad.len()) };
-        assert!(
-            mismatch.what.contains("does not belong to the key in") && mismatch.what.contains("server.key"),
-            "{}",
-            mismatch.what
-        );
-        write("server.key", one.key_pem.expose());
-        assert!(bad_files(&with_tls(folder.path())).is_empty());
     }
 }

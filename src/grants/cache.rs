@@ -1,0 +1,261 @@
+//! What is known of grants without asking the store: moka, with the time of reading inside each entry. One lookup at a time for
+//! each key, however many wait for it. A change makes the workers' copies void by their generation. While the store is down, what it
+//! said before is used up to `vault.stale`. Knows no provider.
+
+use std::collections::HashMap;
+#[expect(clippy::disallowed_types, reason = "control plane only, and never held over an await")]
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::OnceCell;
+
+use crate::grants::record::{Grant, GrantKey, State};
+use crate::grants::{Down, Terms, decode};
+use crate::limits;
+use crate::telemetry::grants::CacheCounters;
+use crate::vault::{Table, Vault, VaultFault};
+
+/// Slots of generations: a change makes only the copies of its slot's accounts void.
+const SLOTS: usize = 256;
+
+/// A grant as it was read.
+#[derive(Debug)]
+pub(crate) struct Held {
+    /// Whose.
+    pub(crate) key: GrantKey,
+    /// The record.
+    pub(crate) grant: Grant,
+    /// The fence of its row.
+    pub(crate) version: u64,
+}
+
+/// What is known of a key.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    /// The grant, if there is one.
+    pub(crate) held: Option<Arc<Held>>,
+    /// How long a worker may keep what was made of it.
+    pub(crate) keeps: Duration,
+}
+
+impl Found {
+    /// Whether there is a grant that was neither refused nor taken back.
+    pub(crate) fn is_usable(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| held.grant.state == State::Ok)
+    }
+}
+
+/// Numbers that grow with every change, by account: a copy with another number than its slot's is void.
+#[derive(Debug)]
+pub(crate) struct Generations(Box<[AtomicU64]>);
+
+impl Default for Generations {
+    fn default() -> Self {
+        Self((0..SLOTS).map(|_| AtomicU64::new(1)).collect())
+    }
+}
+
+impl Generations {
+    /// The number of an account's slot.
+    #[inline]
+    pub(crate) fn of(&self, account: i64) -> u64 {
+        self.slot(account).map_or(0, |slot| slot.load(Ordering::Acquire))
+    }
+
+    /// Makes the copies of an account void.
+    pub(crate) fn advance(&self, account: i64) {
+        if let Some(slot) = self.slot(account) {
+            slot.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    /// Makes all copies void.
+    pub(crate) fn advance_all(&self) {
+        self.0.iter().for_each(|slot| {
+            slot.fetch_add(1, Ordering::Release);
+        });
+    }
+
+    fn slot(&self, account: i64) -> Option<&AtomicU64> {
+        let at = account.unsigned_abs() % self.0.len() as u64;
+        usize::try_from(at).ok().and_then(|at| self.0.get(at))
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    held: Option<Arc<Held>>,
+    read: Instant,
+    doubts: u64,
+}
+
+type Outcome = Result<Option<Arc<Held>>, Down>;
+type Lookup = Arc<OnceCell<Outcome>>;
+
+/// The cache before the store.
+#[derive(Debug)]
+pub(super) struct Cache {
+    vault: Vault,
+    entries: moka::sync::Cache<GrantKey, Entry>,
+    generations: Arc<Generations>,
+    /// How often everything was doubted.
+    doubts: AtomicU64,
+    #[expect(clippy::disallowed_types, reason = "control plane only, and never held over an await")]
+    lookups: Mutex<HashMap<GrantKey, Lookup>>,
+    /// When the store failed last.
+    #[expect(clippy::disallowed_types, reason = "control plane only, and never held over an await")]
+    failed: Mutex<Option<Instant>>,
+    counters: Arc<CacheCounters>,
+    terms: Terms,
+}
+
+/// One of those who wait for a lookup. The last one to leave clears the place.
+struct Seat<'a> {
+    cache: &'a Cache,
+    key: &'a GrantKey,
+    lookup: Lookup,
+}
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        let mut lookups = self.cache.lookups();
+        let is_same = lookups.get(self.key).is_some_and(|other| Arc::ptr_eq(other, &self.lookup));
+        // The map's and this one.
+        if is_same && (self.lookup.initialized() || Arc::strong_count(&self.lookup) <= 2) {
+            lookups.remove(self.key);
+        }
+    }
+}
+
+impl Cache {
+    pub(super) fn new(
+        vault: Vault,
+        generations: Arc<Generations>,
+        counters: Arc<CacheCounters>,
+        terms: &Terms,
+    ) -> Self {
+        Self {
+            vault,
+            entries: moka::sync::Cache::builder().max_capacity(terms.cache_entries).build(),
+            generations,
+            doubts: AtomicU64::new(0),
+            #[expect(clippy::disallowed_types, reason = "as above")]
+            lookups: Mutex::default(),
+            #[expect(clippy::disallowed_types, reason = "as above")]
+            failed: Mutex::default(),
+            counters,
+            terms: terms.clone(),
+        }
+    }
+
+    /// What is known of a key, asked of the store if need be.
+    pub(super) async fn read(&self, key: &GrantKey) -> Result<Found, Down> {
+        let known = self.entries.get(key);
+        if let Some(found) = known.as_ref().and_then(|entry| self.believe(entry)) {
+            self.counters.hit.add(1);
+            return Ok(found);
+        }
+        self.counters.miss.add(1);
+        match self.lookup(key).await {
+            Ok(held) => Ok(Found { keeps: self.believed(held.as_ref()), held }),
+            Err(down) => known.and_then(|entry| self.make_do(entry)).ok_or_else(|| {
+                self.counters.failed.add(1);
+                down
+            }),
+        }
+    }
+
+    /// What makes the workers' copies void.
+    #[cfg(test)]
+    pub(super) fn generations(&self) -> &Generations {
+        &self.generations
+    }
+
+    /// A row changed.
+    pub(super) fn forget(&self, key: &GrantKey) {
+        // Who asks from now on must not join a lookup that began before.
+        self.lookups().remove(key);
+        self.generations.advance(key.account);
+        self.entries.invalidate(key);
+    }
+
+    /// Any row may have changed. What was known is asked for again, and still used while the store does not answer.
+    pub(super) fn doubt_all(&self) {
+        self.doubts.fetch_add(1, Ordering::Release);
+        self.lookups().clear();
+        self.generations.advance_all();
+    }
+
+    fn believe(&self, entry: &Entry) -> Option<Found> {
+        let left = self.believed(entry.held.as_ref()).checked_sub(entry.read.elapsed())?;
+        (entry.doubts == self.doubts.load(Ordering::Acquire)).then(|| Found { held: entry.held.clone(), keeps: left })
+    }
+
+    fn believed(&self, held: Option<&Arc<Held>>) -> Duration {
+        if held.is_some() { self.terms.believed } else { self.terms.absence_believed }
+    }
+
+    /// A grant that was read before, while the store is down. That there was none is not believed any longer than usual.
+    fn make_do(&self, entry: Entry) -> Option<Found> {
+        let left = self.terms.stale.checked_sub(entry.read.elapsed())?;
+        entry.held.as_ref()?;
+        self.counters.stale.add(1);
+        Some(Found { held: entry.held, keeps: left.min(Duration::from_secs(1)) })
+    }
+
+    async fn lookup(&self, key: &GrantKey) -> Outcome {
+        if self.is_pausing() {
+            return Err(Down::Store);
+        }
+        let lookup = Arc::clone(self.lookups().entry(key.clone()).or_default());
+        let seat = Seat { cache: self, key, lookup };
+        seat.lookup.get_or_init(|| self.ask(key)).await.clone()
+    }
+
+    async fn ask(&self, key: &GrantKey) -> Outcome {
+        let generation = self.generations.of(key.account);
+        let doubts = self.doubts.load(Ordering::Acquire);
+        let row = key.row();
+        let answer = tokio::time::timeout(self.terms.read, self.vault.get(Table::Grants, &row)).await;
+        let held = match answer {
+            Ok(Ok(record)) => record
+                .map(|record| Ok(Held { key: key.clone(), grant: decode(&record.plain)?, version: record.version }))
+                .transpose()
+                .map_err(|fault| self.failed(&fault))?
+                .map(Arc::new),
+            Ok(Err(fault)) => return Err(self.failed(&fault)),
+            Err(_elapsed) => return Err(self.failed(&VaultFault::Unreachable("no answer in time".to_owned()))),
+        };
+        self.entries.insert(key.clone(), Entry { held: held.clone(), read: Instant::now(), doubts });
+        if self.generations.of(key.account) != generation {
+            // It changed while it was read.
+            self.entries.invalidate(key);
+        }
+        Ok(held)
+    }
+
+    /// Logs the first of many failures, and leaves the store alone for a moment.
+    fn failed(&self, fault: &VaultFault) -> Down {
+        if matches!(fault, VaultFault::Unreachable(_)) {
+            let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+            if failed.is_none_or(|last| last.elapsed() > 10 * limits::STORE_PAUSE) {
+                tracing::error!(%fault, "cannot look grants up");
+            }
+            *failed = Some(Instant::now());
+        } else {
+            tracing::error!(%fault, "cannot read a grant");
+        }
+        Down::Store
+    }
+
+    fn is_pausing(&self) -> bool {
+        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.is_some_and(|last| last.elapsed() < limits::STORE_PAUSE)
+    }
+
+    fn lookups(&self) -> MutexGuard<'_, HashMap<GrantKey, Lookup>> {
+        self.lookups.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,650 @@
+//! Grants on a real vault, with a token endpoint in the test: how often it is asked, by whom, and what everybody gets. Two `Grants` on one
+//! vault stand for two gateways that share a store.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use url::Url;
+
+use super::*;
+use crate::config::resolved::grants::Events;
+use crate::grants::journal::Opening;
+use crate::grants::lease::{Lease, LeaseTerms};
+use crate::oauth::provider::{Client, ClientAuthentication, Connect, ConnectBy, Endpoints, RequestFormat};
+use crate::oauth::web::Web;
+use crate::seal::KeyRing;
+use crate::secret::Secret;
+use crate::telemetry::metrics::{BuildInfo, Tables};
+use crate::vault::StoreAddress;
+
+/// The time of all tests.
+const NOW: i64 = 1_800_000_000;
+const ACCOUNT: i64 = 1_825_529;
+
+/// What the fake provider does with a refresh token that is not the newest.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reuse {
+    Refused,
+    Allowed,
+}
+
+/// A token endpoint: `r1` becomes `a2` and `r2`, and so on.
+struct Provided {
+    url: Url,
+    calls: Arc<AtomicUsize>,
+    revoked: Arc<AtomicUsize>,
+    under_way: Arc<AtomicUsize>,
+    most_under_way: Arc<AtomicUsize>,
+}
+
+/// How the fake provider behaves.
+#[derive(Clone, Copy)]
+struct Behaviour {
+    takes: Duration,
+    reuse: Reuse,
+    expires_in: i64,
+    status: u16,
+}
+
+const QUICK: Behaviour =
+    Behaviour { takes: Duration::from_millis(50), reuse: Reuse::Refused, expires_in: 3600, status: 200 };
+
+impl Provided {
+    async fn start(behaviour: Behaviour) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = Url::parse(&format!("http://{}/token", listener.local_addr().unwrap())).unwrap();
+        let provided = Self {
+            url,
+            calls: Arc::default(),
+            revoked: Arc::default(),
+            under_way: Arc::default(),
+            most_under_way: Arc::default(),
+        };
+        let (calls, revoked) = (Arc::clone(&provided.calls), Arc::clone(&provided.revoked));
+        let (under_way, most) = (Arc::clone(&provided.under_way), Arc::clone(&provided.most_under_way));
+        let newest = Arc::new(AtomicUsize::new(1));
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let (calls, revoked, newest) = (Arc::clone(&calls), Arc::clone(&revoked), Arc::clone(&newest));
+                let (under_way, most) = (Arc::clone(&under_way), Arc::clone(&most));
+                tokio::spawn(async move {
+                    let request = read_request(&mut stream).await;
+                    if request.starts_with("POST /revoke") {
+                        revoked.fetch_add(1, Ordering::SeqCst);
+                        write(&mut stream, 200, "{\"success\":true}").await;
+                        return;
+                    }
+                    calls.fetch_add(1, Ordering::SeqCst);
+                    most.fetch_max(under_way.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                    let number = request
+                        .split("refresh_token=r")
+                        .nth(1)
+                        .and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next()?.parse::<usize>().ok());
+                    let number = number.unwrap_or(0);
+                    let is_newest = newest.load(Ordering::SeqCst) == number;
+                    let is_good = is_newest || behaviour.reuse == Reuse::Allowed;
+                    if is_good && behaviour.status == 200 {
+                        newest.store(number + 1, Ordering::SeqCst);
+                    }
+                    tokio::time::sleep(behaviour.takes).await;
+                    under_way.fetch_sub(1, Ordering::SeqCst);
+                    if behaviour.status != 200 {
+                        write(&mut stream, behaviour.status, "{}").await;
+                    } else if is_good {
+                        let next = number + 1;
+                        let body = format!(
+                            r#"{{"access_token":"a{next}","refresh_token":"r{next}","token_type":"Bearer","expires_in":{}}}"#,
+                            behaviour.expires_in
+                        );
+                        write(&mut stream, 200, &body).await;
+                    } else {
+                        write(&mut stream, 400, r#"{"error":"invalid_grant"}"#).await;
+                    }
+                });
+            }
+        });
+        provided
+    }
+
+    fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+
+    fn provider(&self, name: &str) -> Arc<Provider> {
+        let mut revoke = self.url.clone();
+        revoke.set_path("/revoke");
+        Arc::new(Provider {
+            name: name.to_owned(),
+            display: name.to_owned(),
+            connect: Connect::Oauth(Box::new(Client {
+                endpoints: Endpoints::Fixed {
+                    authorize: self.url.clone(),
+                    token: self.url.clone(),
+                    refresh: None,
+                    revoke: Some(revoke),
+                    issuer: None,
+                },
+                monday: None,
+                id: "client".to_owned(),
+                secrets: vec![Secret::new("0123456789abcdef0123456789abcdef")],
+                scopes: vec!["read".to_owned()],
+                scope_separator: " ".to_owned(),
+                scope_parameter: "scope".to_owned(),
+                authorize_parameters: Vec::new(),
+                token_parameters: Vec::new(),
+                pkce: true,
+                authentication: ClientAuthentication::Body,
+                format: RequestFormat::Form,
+                token_at: String::new(),
+                kept: Vec::new(),
+                after: None,
+                keepalive: Duration::from_hours(30 * 24),
+                absolute_lifetime: Some(Duration::from_hours(180 * 24)),
+            })),
+            per: Per::User,
+            connect_by: ConnectBy::Admin,
+            header: http::HeaderName::from_static("x-github-access-token"),
+            values: vec![("cloud".to_owned(), http::HeaderName::from_static("x-github-cloud"))],
+            callback: None,
+        })
+    }
+}
+
+async fn read_request(stream: &mut tokio::net::TcpStream) -> String {
+    let mut all = Vec::new();
+    let mut piece = [0; 4096];
+    loop {
+        let read = stream.read(&mut piece).await.unwrap_or(0);
+        all.extend_from_slice(&piece[..read]);
+        let text = String::from_utf8_lossy(&all).into_owned();
+        let whole = text.split_once("\r\n\r\n").is_some_and(|(head, body)| {
+            let length = head
+                .to_ascii_lowercase()
+                .split("content-length:")
+                .nth(1)
+                .and_then(|rest| rest.lines().next()?.trim().parse::<usize>().ok());
+            body.len() >= length.unwrap_or(0)
+        });
+        if whole || read == 0 {
+            return text;
+        }
+    }
+}
+
+async fn write(stream: &mut tokio::net::TcpStream, status: u16, body: &str) {
+    let answer = format!(
+        "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    drop(stream.write_all(answer.as_bytes()).await);
+    drop(stream.shutdown().await);
+}
+
+/// A folder with a vault.
+struct Bench {
+    folder: tempfile::TempDir,
+    vault: Vault,
+    clock: Clock,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let vault = open(&folder).await;
+        Self { folder, vault, clock: Clock::standing_at(NOW) }
+    }
+
+    fn gateway(&self, providers: &[Arc<Provider>]) -> Grants {
+        self.gateway_with(providers, Terms::default())
+    }
+
+    fn gateway_with(&self, providers: &[Arc<Provider>], terms: Terms) -> Grants {
+        gateway(self.vault.clone(), &self.clock, (providers, OnUninstall::Purge), terms)
+    }
+
+    async fn keep(&self, key: &GrantKey, grant: &Grant) {
+        let bytes = encode(grant).unwrap();
+        self.vault.put((Table::Grants, &key.row()), &bytes, None, Expected::Any).await.unwrap();
+    }
+
+    async fn kept(&self, key: &GrantKey) -> Option<Grant> {
+        let record = self.vault.get(Table::Grants, &key.row()).await.unwrap()?;
+        Some(decode(&record.plain).unwrap())
+    }
+
+    /// Makes the store refuse every read and write of grants, or accept them again.
+    fn breaks(&self, how: Breaks) {
+        let raw = rusqlite::Connection::open(self.folder.path().join("vault.db")).unwrap();
+        let (from, to) = match how {
+            Breaks::Now => ("records", "gone"),
+            Breaks::NoMore => ("gone", "records"),
+        };
+        raw.execute_batch(&format!("ALTER TABLE {from} RENAME TO {to}")).unwrap();
+    }
+}
+
+enum Breaks {
+    Now,
+    NoMore,
+}
+
+async fn open(folder: &tempfile::TempDir) -> Vault {
+    let keys = KeyRing::new(&[Secret::new([7; 32])]).unwrap();
+    Vault::open(&StoreAddress::Sqlite(folder.path().join("vault.db")), keys).await.unwrap()
+}
+
+fn gateway(vault: Vault, clock: &Clock, apps: (&[Arc<Provider>], OnUninstall), terms: Terms) -> Grants {
+    let web = Web::new(None).unwrap();
+    let events: BTreeMap<String, Events> = BTreeMap::new();
+    let opening = Opening { audit: None, vault: vault.clone(), events, clock: clock.clone() };
+    let tables = Tables { kinds: &[], results: &[], reasons: &[], headers: &[], grants: &Standing::LABELS };
+    let (providers, on_uninstall) = apps;
+    Grants::new(Parts {
+        vault,
+        discovery: Discovery::new(web, clock.clone()),
+        clock: clock.clone(),
+        journal: Journal::open(opening).unwrap(),
+        metrics: Metrics::new(1, BuildInfo { version: "0", revision: "0" }, tables).unwrap(),
+        generations: Arc::default(),
+        marks: Arc::default(),
+        apps: vec![AppGrants { name: "planner".to_owned(), providers: providers.to_vec(), on_uninstall }],
+        terms,
+    })
+}
+
+fn who(user: i64) -> Who {
+    Who { app: "planner".to_owned(), account: ACCOUNT, user }
+}
+
+/// A grant whose access token ends in so many seconds.
+fn grant(left: i64) -> Grant {
+    Grant {
+        state: State::Ok,
+        access: "a1".to_owned(),
+        refresh: Some("r1".to_owned()),
+        expires: Some(NOW + left),
+        scopes: vec!["read".to_owned()],
+        asked: vec!["read".to_owned()],
+        values: BTreeMap::from([("cloud".to_owned(), "c1".to_owned())]),
+        granted_at: NOW - 3600,
+        renewed_at: NOW - 3600,
+        granted_by: None,
+    }
+}
+
+/// As many requests at once at each gateway, and what they got.
+async fn rush(gateways: &[Grants], provider: &Arc<Provider>, number: usize) -> Vec<Result<String, Unusable>> {
+    let mut requests = JoinSet::new();
+    for at in 0..number {
+        let (grants, provider) = (gateways[at % gateways.len()].clone(), Arc::clone(provider));
+        requests.spawn(async move { grants.fresh(&who(1), &provider).await.map(|fresh| fresh.access().to_owned()) });
+    }
+    requests.join_all().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_requests_at_two_gateways_with_a_slow_provider_redeem_once() {
+    let provided = Provided::start(Behaviour { takes: Duration::from_secs(10), ..QUICK }).await;
+    let (bench, provider) = (Bench::new().await, provided.provider("github"));
+    bench.keep(&who(1).own("github"), &grant(-60)).await;
+    let gateways = [bench.gateway(&[Arc::clone(&provider)]), bench.gateway(&[Arc::clone(&provider)])];
+    let began = Instant::now();
+    let tokens = rush(&gateways, &provider, 100).await;
+    assert!(tokens.iter().all(|token| token.as_deref() == Ok("a2")), "{tokens:?}");
+    assert_eq!(provided.calls(), 1);
+    assert!(began.elapsed() < Duration::from_secs(12), "{:?}", began.elapsed());
+    let kept = bench.kept(&who(1).own("github")).await.unwrap();
+    assert_eq!((kept.access.as_str(), kept.refresh.as_deref(), kept.expires), ("a2", Some("r2"), Some(NOW + 3600)));
+    assert_eq!(kept.values["cloud"], "c1", "what the provider does not repeat stays");
+}
+
+#[tokio::test]
+async fn a_token_with_less_than_five_minutes_is_used_while_a_new_one_is_fetched() {
+    let provided = Provided::start(Behaviour { takes: Duration::from_millis(300), ..QUICK }).await;
+    let (bench, provider) = (Bench::new().await, provided.provider("github"));
+    bench.keep(&who(1).own("github"), &grant(299)).await;
+    let gateways = [bench.gateway(&[Arc::clone(&provider)])];
+    let began = Instant::now();
+    let tokens = rush(&gateways, &provider, 20).await;
+    assert!(tokens.iter().all(|token| token.as_deref() == Ok("a1")), "{tokens:?}");
+    assert!(began.elapsed() < Duration::from_millis(250), "nobody waits: {:?}", began.elapsed());
+    gateways[0].settle(Duration::from_secs(5)).await;
+    assert_eq!(rush(&gateways, &provider, 1).await, [Ok("a2".to_owned())]);
+    assert_eq!(provided.calls(), 1);
+}
+
+#[tokio::test]
+async fn a_token_with_five_minutes_is_left_alone() {
+    let provided = Provided::start(QUICK).await;
+    let (bench, provider) = (Bench::new().await, provided.provider("github"));
+    bench.keep(&who(1).own("github"), &grant(301)).await;
+    let gateways = [bench.gateway(&[Arc::clone(&provider)])];
+    assert_eq!(rush(&gateways, &provider, 1).await, [Ok("a1".to_owned())]);
+    gateways[0].settle(Duration::from_secs(5)).await;
+    assert_eq!(provided.calls(), 0);
+}
+
+#[tokio::test]
+async fn a_lease_that_nobody_renews_lapses_and_whoever_waits_takes_over() {
+    let provided = Provided::start(QUICK).await;
+    let (bench, provider) = (Bench::new().await, provided.provider("github"));
+    let key = who(1).own("github");
+    bench.keep(&key, &grant(-60)).await;
+    let row = key.row();
+    let dead = bench.vault.put((Table::Leases, &row), b"{}", Some(Duration::from_secs(2)), Expected::Absent);
+    assert_ne!(dead.await.unwrap(), Written::Conflict);
+    let began = Instant::now();
+    let tokens = rush(&[bench.gateway(&[Arc::clone(&provider)])], &provider, 10).await;
+    assert!(tokens.iter().all(|token| token.as_deref() == Ok("a2")), "{tokens:?}");
+    assert!(began.elapsed() > Duration::from_millis(1500), "the lease held: {:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert_eq!(provided.calls(), 1);
+}
+
+/// A gateway that dies in the middle of a redemption, and what the other one gets.
+async fn survive(reuse: Reuse) -> (Result<String, Unusable>, Provided, Duration) {
+    let takes = Duration::from_secs(3);
+    let provided = Provided::start(Behaviour { takes, reuse, ..QUICK }).await;
+    let (bench, provider) = (Bench::new().await, provided.provider("github"));
+    bench.keep(&who(1).own("github"), &grant(-60)).await;
+    // In a runtime of its own, which ends at once, with all its tasks.
+    let victim = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (folder, clock, other) = (bench.folder.path().to_owned(), bench.clock.clone(), Arc::clone(&provider));
+    victim.spawn(async move {
+        let keys = KeyRing::new(&[Secret::new([7; 32])]).unwrap();
+        let vault = Vault::open(&StoreAddress::Sqlite(folder.join("vault.db")), keys).await.unwrap();
+        let grants = gateway(vault, &clock, (&[Arc::clone(&other)], OnUninstall::Purge), Terms::default());
+        drop(grants.fresh(&who(1), &other).await);
+    });
+    while provided.calls() == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    victim.shutdown_background();
+    let began = Instant::now();
+    let outcome = bench.gateway(&[Arc::clone(&provider)]).fresh(&who(1), &provider).await;
+    (outcome.map(|fresh| fresh.access().to_owned()), provided, began.elapsed())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_death_the_survivor_redeems_the_old_token_once_and_gets_a_new_one() {
+    let (outcome, provided, took) = survive(Reuse::Allowed).await;
+    assert_eq!(outcome.as_deref(), Ok("a2"));
+    assert_eq!(provided.calls(), 2);
+    assert_eq!(provided.most_under_way.load(Ordering::SeqCst), 1, "redemptions overlapped");
+    assert!(took < Duration::from_secs(10), "{took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_death_a_provider_that_allows_no_reuse_ends_the_grant() {
+    let (outcome, provided, took) = survive(Reuse::Refused).await;
+    assert_eq!(outcome, Err(Unusable::Expired));
+    assert_eq!(provided.calls(), 2);
+    assert!(took < Duration::from_secs(10), "{took:?}");
+}
+
+#[tokio::test]
+async fn a_grant_that_is_taken_back_during_a_refresh_stays_taken_back() {
+    let provided = Provided::start(Behaviour { takes: Duration::from_millis(800), ..QUICK }).await;
+    let (bench, provider) = (Bench::new().await, provided.provider("github"));
+    let key = who(1).own("github");
+    bench.keep(&key, &grant(-60)).await;
+    let gateways = [bench.gateway(&[Arc::clone(&provider)]), bench.gateway(&[Arc::clone(&provider)])];
+    let waiting = rush(&gateways[..1], &provider, 5);
+    let taking = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        gateways[1].take_back(&key, By::User(1)).await.unwrap()
+    };
+    let (tokens, taken) = tokio::join!(waiting, taking);
+    assert!(taken);
+    assert!(tokens.iter().all(|token| *token == Err(Unusable::Revoked)), "{tokens:?}");
+    let kept = bench.kept(&key).await.unwrap();
+    assert_eq!((kept.state, kept.access.as_str(), kept.refresh), (State::Revoked, "", None));
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(provided.revoked.load(Ordering::SeqCst) >= 2, "the old and the new tokens are revoked there");
+}
+
+#[tokio::test]
+async fn a_new_consent_during_a_refresh_is_not_written_over() {
+    let provided = Provided::start(Behaviour { takes: Duration::from_millis(800), ..QUICK }).await;
+    let (bench, provider) = (Bench::new().await, provided.provider("github"));
+    let key = who(1).own("github");
+    bench.keep(&key, &grant(-60)).await;
+    let grants = bench.gateway(&[Arc::clone(&provider)]);
+    let consent = Grant { access: "consented".to_owned(), refresh: Some("fresh".to_owned()), ..grant(3600) };
+    let other = bench.gateway(&[Arc::clone(&provider)]);
+    let consenting = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        other.keep(key.clone(), consent.clone()).await.unwrap();
+    };
+    let gateways = [grants];
+    let (tokens, ()) = tokio::join!(rush(&gateways, &provider, 5), consenting);
+    assert!(tokens.iter().all(|token| token.as_deref() == Ok("consented")), "{tokens:?}");
+    assert_eq!(bench.kept(&key).await.unwrap().access, "consented");
+}
+
+#[tokio::test]
+async fn a_final_refusal_makes_the_grant_expired_for_everybody() {
+    let provided = Provided::start(QUICK).await;
+    let (bench, provider) = (Bench::new().await, provided.provider("github"));
+    let key = who(1).own("github");
+    bench.keep(&key, &Grant { refresh: Some("r99".to_owned()), ..grant(-60) }).await;
+    let gateways = [bench.gateway(&[Arc::clone(&provider)]), bench.gateway(&[Arc::clone(&provider)])];
+    let tokens = rush(&gateways, &provider, 50).await;
+    assert!(tokens.iter().all(|token| *token == Err(Unusable::Expired)), "{tokens:?}");
+    assert_eq!(provided.calls(), 1);
+    assert_eq!(gateways[1].standing(&who(1), &provider).await, Ok(Standing::Expired));
+    assert_eq!(bench.kept(&key).await.unwrap().refresh, None, "no token is kept of it");
+}
+
+#[tokio::test]
+async fn a_provider_in_trouble_is_asked_again_later_and_ends_no_grant() {
+    let provided = Provided::start(Behaviour { status: 503, ..QUICK }).await;
+    let (bench, provider) = (Bench::new().await, provided.provider("github"));
+    bench.keep(&who(1).own("github"), &grant(-60)).await;
+    let gateways = [bench.gateway(&[Arc::clone(&provider)])];
+    for _ in 0..5 {
+        let tokens = rush(&gateways, &provider, 20).await;
+        assert!(tokens.iter().all(|token| *token == Err(Unusable::Down(Down::Provider))), "{tokens:?}");
+    }
+    assert_eq!(provided.calls(), 1, "not hammered");
+    assert_eq!(gateways[0].standing(&who(1), &provider).await, Ok(Standing::Ok));
+}
+
+#[tokio::test]
+async fn that_there_is_no_grant_is_known_for_a_short_time_and_a_new_one_is_seen_at_once() {
+    let provided = Provided::start(QUICK).await;
+    let (bench, provider) = (Bench::new().await, provided.provider("github"));
+    let grants = bench.gateway_with(
+        &[Arc::clone(&provider)],
+        Terms { absence_believed: Duration::from_millis(400), ..Terms::default() },
+    );
+    let counters = grants.0.metrics.cache("grants");
+    for _ in 0..10 {
+        assert_eq!(grants.standing(&who(1), &provider).await, Ok(Standing::Missing));
+    }
+    assert_eq!((counters.miss.value(), counters.hit.value()), (1, 9));
+    tokio::time::sleep(Duration::from_millis(450)).await;
+    assert_eq!(grants.standing(&who(1), &provider).await, Ok(Standing::Missing));
+    assert_eq!(counters.miss.value(), 2);
+    let generation = grants.0.cache.generations().of(ACCOUNT);
+    grants.keep(who(1).own("github"), grant(3600)).await.unwrap();
+    assert_eq!(grants.standing(&who(1), &provider).await, Ok(Standing::Ok));
+    assert_ne!(grants.0.cache.generations().of(ACCOUNT), generation, "the workers' copies are void");
+}
+
+#[tokio::test]
+async fn what_another_gateway_changes_is_seen_at_once() {
+    let provided = Provided::start(QUICK).await;
+    let (bench, provider) = (Bench::new().await, provided.provider("github"));
+    let (one, other) = (bench.gateway(&[Arc::clone(&provider)]), bench.gateway(&[Arc::clone(&provider)]));
+    let following = tokio::spawn(one.clone().follow());
+    tokio::task::yield_now().await;
+    assert_eq!(one.standing(&who(1), &provider).await, Ok(Standing::Missing));
+    other.keep(who(1).own("github"), grant(3600)).await.unwrap();
+    let began = Instant::now();
+    while one.standing(&who(1), &provider).await != Ok(Standing::Ok) {
+        assert!(began.elapsed() < Duration::from_secs(1));
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    other.take_back(&who(1).own("github"), By::User(1)).await.unwrap();
+    while one.standing(&who(1), &provider).await != Ok(Standing::Revoked) {
+        assert!(began.elapsed() < Duration::from_secs(2));
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    following.abort();
+}
+
+#[tokio::test]
+async fn while_the_store_is_down_what_was_known_is_used_up_to_the_limit_and_nothing_else() {
+    let provided = Provided::start(QUICK).await;
+    let (bench, provider) = (Bench::new().await, provided.provider("github"));
+    bench.keep(&who(1).own("github"), &grant(3600)).await;
+    let terms = Terms { believed: Duration::from_millis(50), stale: Duration::from_millis(600), ..Terms::default() };
+    let grants = bench.gateway_with(&[Arc::clone(&provider)], terms);
+    assert_eq!(grants.standing(&who(1), &provider).await, Ok(Standing::Ok));
+    assert_eq!(grants.standing(&who(2), &provider).await, Ok(Standing::Missing));
+    bench.breaks(Breaks::Now);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(grants.standing(&who(1), &provider).await, Ok(Standing::Ok), "known, and used");
+    assert_eq!(grants.standing(&who(3), &provider).await, Err(Down::Store), "not known");
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert_eq!(grants.standing(&who(1), &provider).await, Err(Down::Store), "known for too long");
+    bench.breaks(Breaks::NoMore);
+    tokio::time::sleep(limits::STORE_PAUSE).await;
+    assert_eq!(grants.standing(&who(1), &provider).await, Ok(Standing::Ok));
+}
+
+#[tokio::test]
+async fn a_users_own_grant_comes_before_the_accounts() {
+    let provided = Provided::start(QUICK).await;
+    let mut shared = Provider::clone(&provided.provider("github"));
+    shared.per = Per::Account;
+    let (bench, provider) = (Bench::new().await, Arc::new(shared));
+    let grants = bench.gateway(&[Arc::clone(&provider)]);
+    let named = |access: &str| Grant { access: access.to_owned(), ..grant(3600) };
+    grants.keep(who(1).shared("github"), named("shared")).await.unwrap();
+    let token = |user: i64| {
+        let (grants, provider) = (grants.clone(), Arc::clone(&provider));
+        async move { grants.fresh(&who(user), &provider).await.map(|fresh| fresh.access().to_owned()) }
+    };
+    assert_eq!(token(1).await.as_deref(), Ok("shared"));
+    grants.keep(who(1).own("github"), named("own")).await.unwrap();
+    assert_eq!(token(1).await.as_deref(), Ok("own"));
+    assert_eq!(token(2).await.as_deref(), Ok("shared"));
+    grants.take_back(&who(1).own("github"), By::User(1)).await.unwrap();
+    assert_eq!(token(1).await.as_deref(), Ok("shared"));
+    assert_eq!(
+        grants.fresh_within(&who(2), &provider, Reach::Own).await.map(drop),
+        Err(Unusable::Missing),
+        "not where guests are let in"
+    );
+}
+
+#[tokio::test]
+async fn scopes_that_grew_are_insufficient_and_the_token_is_still_used() {
+    let provided = Provided::start(QUICK).await;
+    let (bench, provider) = (Bench::new().await, provided.provider("github"));
+    bench.keep(&who(1).own("github"), &Grant { asked: Vec::new(), ..grant(3600) }).await;
+    let grants = bench.gateway(&[Arc::clone(&provider)]);
+    assert_eq!(grants.standing(&who(1), &provider).await, Ok(Standing::Insufficient));
+    assert_eq!(grants.fresh(&who(1), &provider).await.unwrap().access(), "a1");
+}
+
+#[tokio::test]
+async fn a_lease_is_held_while_it_is_renewed_and_free_once_it_is_released() {
+    let bench = Bench::new().await;
+    let terms = LeaseTerms { lasts: Duration::from_secs(1), renewed: Duration::from_millis(250) };
+    let lease = Lease::take(&bench.vault, "x", terms).await.unwrap().unwrap();
+    for _ in 0..6 {
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        assert!(Lease::take(&bench.vault, "x", terms).await.unwrap().is_none(), "held");
+    }
+    lease.release().await;
+    assert!(Lease::take(&bench.vault, "x", terms).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn an_uninstalled_account_loses_its_grants_when_monday_refuses_one() {
+    let provided = Provided::start(QUICK).await;
+    let (monday, github) = (provided.provider("monday"), provided.provider("github"));
+    let bench = Bench::new().await;
+    let grants = bench.gateway(&[monday, github]);
+    // monday has ended its tokens: this one is not the newest.
+    bench.keep(&who(1).own("monday"), &Grant { refresh: Some("r99".to_owned()), ..grant(3600) }).await;
+    bench.keep(&who(2).own("github"), &grant(3600)).await;
+    let elsewhere = GrantKey { account: 7, ..who(1).own("github") };
+    bench.keep(&elsewhere, &grant(3600)).await;
+    grants.uninstalled("planner", ACCOUNT).await;
+    assert_eq!(bench.kept(&who(1).own("monday")).await, None);
+    assert_eq!(bench.kept(&who(2).own("github")).await, None);
+    assert!(bench.kept(&elsewhere).await.is_some(), "another account's");
+    assert!(grants.0.marks.is_empty());
+}
+
+#[tokio::test]
+async fn an_uninstalled_account_that_shows_life_keeps_its_grants_and_a_silent_one_loses_them() {
+    const HOUR: i64 = 3600;
+    let provided = Provided::start(QUICK).await;
+    let bench = Bench::new().await;
+    let grants = bench.gateway(&[provided.provider("github")]);
+    let key = who(1).own("github");
+    bench.keep(&key, &grant(3600)).await;
+    grants.uninstalled("planner", ACCOUNT).await;
+    assert!(!grants.0.marks.is_empty());
+    let at = |hours: i64| bench.clock.set(NOW + hours * HOUR);
+    at(23);
+    grants.look_at_uninstalled().await;
+    assert!(bench.kept(&key).await.is_some(), "not yet a day");
+    grants.alive("planner", ACCOUNT).await;
+    at(46);
+    grants.look_at_uninstalled().await;
+    assert!(bench.kept(&key).await.is_some(), "a request came after 23 hours");
+    at(48);
+    grants.look_at_uninstalled().await;
+    assert_eq!(bench.kept(&key).await, None, "then a day of silence");
+    assert!(grants.0.marks.is_empty());
+}
+
+#[tokio::test]
+async fn an_install_ends_the_mark_of_an_uninstall_and_keep_makes_none() {
+    let bench = Bench::new().await;
+    let grants = bench.gateway(&[]);
+    grants.uninstalled("planner", ACCOUNT).await;
+    assert!(!grants.0.marks.is_empty());
+    grants.installed("planner", ACCOUNT).await;
+    assert!(grants.0.marks.is_empty());
+    let keeping = gateway(bench.vault.clone(), &bench.clock, (&[], OnUninstall::Keep), Terms::default());
+    keeping.uninstalled("planner", ACCOUNT).await;
+    assert!(keeping.0.marks.is_empty());
+}
+
+#[tokio::test]
+async fn an_idle_chain_is_used_once_in_its_keepalive_and_its_end_is_told_once() {
+    const DAY: i64 = 24 * 3600;
+    let provided = Provided::start(QUICK).await;
+    let (bench, provider) = (Bench::new().await, provided.provider("github"));
+    let grants = bench.gateway(&[Arc::clone(&provider)]);
+    let aged = |renewed: i64, granted: i64| Grant {
+        renewed_at: NOW - renewed * DAY,
+        granted_at: NOW - granted * DAY,
+        ..grant(-60)
+    };
+    bench.keep(&who(1).own("github"), &aged(31, 31)).await;
+    bench.keep(&who(2).own("github"), &aged(26, 26)).await;
+    bench.keep(&who(3).own("github"), &aged(1, 170)).await;
+    for _ in 0..2 {
+        grants.look_at_all().await.unwrap();
+    }
+    assert_eq!(provided.calls(), 1);
+    assert_eq!(bench.kept(&who(1).own("github")).await.unwrap().access, "a2");
+    assert_eq!(bench.kept(&who(2).own("github")).await.unwrap().access, "a1");
+    assert_eq!(grants.0.metrics.grant("planner", "github").ending.value(), 1);
+    let told = bench.vault.list(Table::Leases, "ending/", None, 10).await.unwrap();
+    assert_eq!(told.len(), 1);
+}
