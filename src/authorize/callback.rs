@@ -14,26 +14,21 @@ use crate::authorize::rows::Sort;
 use crate::authorize::state::{Pending, State};
 use crate::grants::MONDAY;
 use crate::grants::record::Grant;
+use crate::oauth::callback::{Callback, CallbackFlaw, Outcome as Said, parse};
 use crate::oauth::monday::{self, Me};
 use crate::oauth::provider::{Per, Provider};
 use crate::oauth::token::{Exchange, Tokens, exchange};
 
-/// What a callback says.
-enum Said<'q> {
-    /// Yes.
-    Code(&'q str),
-    /// No.
-    Denied,
-    /// The app is not installed.
-    NotInstalled,
-    /// Something else went wrong there.
-    Fault(String),
-}
+/// What monday.com says where the app is not on the account.
+const NOT_INSTALLED: [&str; 2] = ["unauthorized_client", "app_not_installed"];
 
 /// Receives a browser from a provider.
 pub(crate) async fn callback(here: &Here<'_>) -> Result<Outcome, Trouble> {
-    let query = here.query.as_ref().ok_or(Ending::Expired)?;
-    let state = State::parse(query.value("state")).ok_or(Ending::Expired)?;
+    let came = match parse(&here.visit.query) {
+        Ok(came) => came,
+        Err(flaw) => return Err(malformed(here, flaw).await),
+    };
+    let state = State::parse(&came.state).ok_or(Ending::Expired)?;
     // Without the browser's own cookie nobody can be the browser that began.
     let browser = here.browser.as_ref().ok_or(Ending::OtherBrowser)?.hash();
     let pending: Option<Pending> =
@@ -53,7 +48,7 @@ pub(crate) async fn callback(here: &Here<'_>) -> Result<Outcome, Trouble> {
         return Err(Ending::Expired.of(&id, &attempt));
     }
     let step = Stage { here, app, provider: &provider, pending: &pending };
-    let granted = step.grant(query).await;
+    let granted = step.grant(&came).await;
     let (tokens, me) = granted.map_err(|ending| ending.of(&id, &attempt))?;
     step.keep(&id, attempt, tokens, me).await
 }
@@ -63,6 +58,16 @@ async fn over(here: &Here<'_>, attempt: &Opaque) -> Trouble {
     match here.attempt(attempt.as_str()).await {
         Ok((id, attempt)) => Ending::Expired.of(&id, &attempt),
         Err(_unknown) => Ending::Expired.into(),
+    }
+}
+
+/// A callback that no provider sends; if its state is of an attempt of this browser, that can be gone on with.
+async fn malformed(here: &Here<'_>, flaw: CallbackFlaw) -> Trouble {
+    tracing::warn!(app = here.app.name, request_id = here.visit.request_id, "a callback is refused: {flaw}");
+    let state = here.query.as_ref().and_then(|query| State::parse(query.value("state")));
+    match state {
+        Some(state) => over(here, &state.attempt).await,
+        None => Ending::Expired.into(),
     }
 }
 
@@ -76,18 +81,23 @@ struct Stage<'a> {
 
 impl Stage<'_> {
     /// What the provider gives for what the callback says; and, from monday.com, who it was.
-    async fn grant(&self, query: &crate::authorize::forms::Fields) -> Result<(Tokens, Option<Me>), Ending> {
-        self.check_issuer(query.given("iss"))?;
-        let code = match said(query, self.provider) {
+    async fn grant(&self, came: &Callback) -> Result<(Tokens, Option<Me>), Ending> {
+        self.check_issuer(came.iss.as_deref())?;
+        let code = match &came.outcome {
             Said::Code(code) => code,
             Said::Denied => return Err(Ending::Denied { provider: self.provider.display.clone() }),
-            Said::NotInstalled => return Err(Ending::NotInstalled),
-            Said::Fault(why) => return Err(self.fault(why)),
+            // monday.com's, of an app that the account does not have.
+            Said::ProviderError { code, .. } if self.provider.name == MONDAY && NOT_INSTALLED.contains(&code.as_str()) => {
+                return Err(Ending::NotInstalled);
+            }
+            Said::ProviderError { code, .. } => {
+                return Err(self.fault(format!("{} answered with the error `{code}`", self.provider.display)));
+            }
         };
         let flow = self.here.flow;
         let redirect_uri = flow.outside(&self.pending.callback);
-        let asked = Exchange { code, verifier: self.pending.verifier.as_deref(), redirect_uri: &redirect_uri, now: self.here.now };
-        let tokens = exchange(&flow.web, &flow.discovery, self.provider, asked).await;
+        let asked = Exchange { code, verifier: self.pending.verifier.as_deref(), redirect_uri: &redirect_uri };
+        let tokens = exchange(&flow.discovery, self.provider, asked).await;
         let tokens = tokens.map_err(|fault| self.fault(fault.to_string()))?;
         if self.provider.name != MONDAY {
             return Ok((tokens, None));
@@ -171,18 +181,4 @@ pub(crate) async fn store(here: &Here<'_>, attempt: &Attempt, provider: &Provide
         Per::Account => whose.shared(&provider.name),
     };
     here.kept()?.grants.keep(key, grant).await.map_err(|fault| here.down(&fault.into()))
-}
-
-fn said<'q>(query: &'q crate::authorize::forms::Fields, provider: &Provider) -> Said<'q> {
-    match (query.given("error"), query.given("code")) {
-        (Some("access_denied" | "user_denied" | "consent_required"), _) => Said::Denied,
-        // monday.com's, of an app that the account does not have.
-        (Some("unauthorized_client" | "app_not_installed"), _) if provider.name == MONDAY => Said::NotInstalled,
-        (Some(error), _) => Said::Fault(match crate::oauth::fault::code(error) {
-            Some(code) => format!("{} answered with the error `{code}`", provider.display),
-            None => format!("{} answered with an error", provider.display),
-        }),
-        (None, Some(code)) => Said::Code(code),
-        (None, None) => Said::Fault(format!("the callback of {} has neither `code` nor `error`", provider.display)),
-    }
 }

@@ -2,7 +2,7 @@
 //! becomes of it.
 
 use std::fs;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use url::Url;
@@ -18,7 +18,7 @@ use crate::authorize::ticket::Ticket;
 use crate::authorize::{callback, connections, ending, enter, key_form, status, step};
 use crate::clock::Clock;
 use crate::config::resolved::grants::{AppAuthorization, Branding, Mode, public_origin};
-use crate::config::resolved::{self, Config};
+use crate::config::resolved::{self, Config, PublicUrl};
 use crate::grants::{Grants, MONDAY};
 use crate::jwt;
 use crate::limits;
@@ -42,8 +42,9 @@ pub(crate) struct Inner {
     public: String,
     /// The path of it.
     pub(crate) prefix: String,
-    /// What needs a vault: none where every backend keeps its own grants.
-    pub(crate) kept: Option<Kept>,
+    /// What needs a vault: none where every backend keeps its own grants, or until the store is there.
+    pub(crate) kept: OnceLock<Kept>,
+    public_urls: Vec<PublicUrl>,
     /// Asks providers.
     pub(crate) web: Web,
     /// Knows the endpoints of issuers.
@@ -91,8 +92,6 @@ pub(crate) struct AppFlow {
 /// What the pages work with.
 #[derive(Clone, Debug)]
 pub(crate) struct Parts {
-    /// Where states are kept, and whose ring seals cookies; and what users have granted. None where no app asks for grants.
-    pub(crate) kept: Option<(Vault, Grants)>,
     /// Asks providers.
     pub(crate) web: Web,
     /// Knows the endpoints of issuers.
@@ -121,21 +120,17 @@ pub(crate) enum FlowFault {
 }
 
 impl Flow {
-    /// The pages of a configuration.
+    /// The pages of a configuration. Those of grants say that they are not available, until [`Flow::open`].
     pub(crate) fn new(config: &Config, parts: Parts) -> Result<Self, FlowFault> {
-        let Parts { kept, web, discovery, clock } = parts;
+        let Parts { web, discovery, clock } = parts;
         let urls = &config.server.public_urls;
         let (brand, languages) = look(&config.branding)?;
         Ok(Self(Arc::new(Inner {
             apps: apps(config),
             public: public_origin(urls),
             prefix: urls.first().map(|url| url.path.clone()).unwrap_or_default(),
-            kept: kept.map(|(vault, grants)| Kept {
-                cookies: Cookies::new(vault.keys(), urls.first()),
-                forms: Forms::new(vault.keys(), urls),
-                rows: Rows::new(vault, clock.clone()),
-                grants,
-            }),
+            kept: OnceLock::new(),
+            public_urls: urls.clone(),
             web,
             discovery,
             monday_api: config.monday.api.clone(),
@@ -144,6 +139,17 @@ impl Flow {
             brand,
             languages,
         })))
+    }
+
+    /// Lets the pages of grants use a vault, whose ring seals their cookies.
+    pub(crate) fn open(&self, vault: Vault, grants: Grants) {
+        let urls = &self.0.public_urls;
+        self.0.kept.get_or_init(|| Kept {
+            cookies: Cookies::new(vault.keys(), urls.first()),
+            forms: Forms::new(vault.keys(), urls),
+            rows: Rows::new(vault, self.0.clock.clone()),
+            grants,
+        });
     }
 
     /// What becomes of a visit.
@@ -182,7 +188,7 @@ impl Flow {
             wanted,
             again: Vec::new(),
         };
-        match self.0.link(app, &self.0.kept.as_ref()?.rows, &ticket, limits::RECONNECT_TICKET).await {
+        match self.0.link(app, &self.0.kept.get()?.rows, &ticket, limits::RECONNECT_TICKET).await {
             Ok(url) => Some(url),
             Err(fault) => {
                 tracing::warn!(%fault, app = app.name, "no reconnect link");
@@ -244,7 +250,7 @@ impl AppFlow {
 impl<'v> Here<'v> {
     /// What needs a vault. Only pages of apps that ask for grants do, and those have one.
     pub(crate) fn kept(&self) -> Result<&'v Kept, ending::Trouble> {
-        self.flow.kept.as_ref().ok_or_else(|| ending::Ending::Down.into())
+        self.flow.kept.get().ok_or_else(|| ending::Ending::Down.into())
     }
 
     /// The form that was sent.

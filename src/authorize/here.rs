@@ -60,7 +60,7 @@ impl<'v> Here<'v> {
             visit,
             app,
             query: Fields::read(visit.query.as_bytes()),
-            browser: flow.kept.as_ref().and_then(|kept| kept.cookies.browser(&visit.cookies)),
+            browser: flow.kept.get().and_then(|kept| kept.cookies.browser(&visit.cookies)),
             language: flow.languages.choose(&visit.accept_language),
             now: flow.clock.unix_seconds(),
         }
@@ -83,7 +83,7 @@ impl<'v> Here<'v> {
     /// Who is in this browser, if anybody has said so within the hour.
     pub(crate) fn identity(&self) -> Option<Identity> {
         let browser = self.browser.as_ref()?.hash();
-        self.flow.kept.as_ref()?.cookies.identity(&self.visit.cookies, &self.app.name, &browser, self.now)
+        self.flow.kept.get()?.cookies.identity(&self.visit.cookies, &self.app.name, &browser, self.now)
     }
 
     /// The attempt of this id, if it is this app's and this browser's.

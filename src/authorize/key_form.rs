@@ -95,8 +95,13 @@ impl Typing<'_> {
             };
         }
         if let Err(fault) = api_key::test(&here.flow.web, self.provider, &typed).await {
-            tracing::info!(app = here.app.name, provider = self.provider.name, request_id = here.visit.request_id, "{fault}");
-            return Ok(self.show(Some(Say::KeysRefused)));
+            let (app, provider) = (&here.app.name, &self.provider.name);
+            tracing::info!(app, provider, request_id = here.visit.request_id, "keys were not kept: {fault}");
+            if fault.is_users() {
+                return Ok(self.show(Some(Say::KeysRefused)));
+            }
+            let ending = Ending::Fault { provider: self.provider.display.clone(), detail: fault.to_string() };
+            return Err(ending.of(self.id, self.attempt));
         }
         let Some(access) = self.form.fields.first().and_then(|first| typed.remove(&first.name)) else {
             return Ok(self.show(Some(Say::KeysIncomplete)));

@@ -197,7 +197,7 @@ async fn authorization_url(
     let redirect = here.flow.outside(&callback);
     let pinned = attempt.slug.as_deref().filter(|_| pin == Pin::Account);
     let request = Request { state: &state.text(), redirect_uri: &redirect, subdomain: pinned };
-    let begun = begin(&here.flow.web, &here.flow.discovery, provider, request).await.map_err(|fault| {
+    let begun = begin(&here.flow.discovery, provider, request).await.map_err(|fault| {
         tracing::warn!(app = here.app.name, request_id = here.visit.request_id, "{fault}");
         Ending::Fault { provider: provider.display.clone(), detail: fault.to_string() }.of(id, attempt)
     })?;
