@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
 
-use crate::authorize::door;
+use crate::authorize::flow::FlowFault;
 use crate::clock::Clock;
 use crate::config::resolved::{self, Config};
 use crate::gateway::connection::{Service, Tls};
 use crate::gateway::control::Control;
 use crate::gateway::granting::{Granting, GrantingFault};
+use crate::gateway::pages;
 use crate::gateway::listener::{BindFault, Door, Listener, Loads};
 use crate::gateway::readiness::Readiness;
 use crate::gateway::worker::{self, Order, Start};
@@ -71,6 +72,9 @@ pub(crate) enum StartFault {
     /// The access log's file.
     #[error("cannot write the access log: {0}")]
     AccessLog(io::Error),
+    /// The pages that the gateway serves.
+    #[error(transparent)]
+    Pages(#[from] FlowFault),
     /// The metrics' registry.
     #[error("cannot count: {0}")]
     Metrics(String),
@@ -99,6 +103,7 @@ impl Gateway {
         let listeners = config.server.listen.iter().map(|&address| Listener::bind(address));
         let listeners: Vec<Listener> = listeners.collect::<Result<_, _>>()?;
         let granting = Granting::start(&control, config, (&metrics, &clock)).await?;
+        let pages = pages::start(&control, config, &clock, granting.grants.clone())?;
         let count = worker_count(config);
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel(limits::ACCEPT_QUEUE)).unzip();
         let mut gateway = Self {
@@ -120,8 +125,7 @@ impl Gateway {
             service: service.clone(),
         };
         let mut doors: Vec<_> = listeners.into_iter().map(|listener| (listener, door.clone())).collect();
-        let shared =
-            Arc::new(Shared { clock, metrics, door: door::Door::shut(), grants: gateway.granting.port.clone() });
+        let shared = Arc::new(Shared { clock, metrics, door: pages, grants: gateway.granting.port.clone() });
         for (id, orders) in receivers.into_iter().enumerate() {
             let start = Start {
                 id,

@@ -11,6 +11,7 @@ pub(crate) mod http1;
 pub(crate) mod http2;
 pub(crate) mod listener;
 pub(crate) mod pace;
+pub(crate) mod pages;
 pub(crate) mod readiness;
 #[cfg(test)]
 mod tests;
