@@ -10,7 +10,8 @@ use crate::authorize::opaque::{Hash, NoRandomness, Opaque};
 const CHARACTERS: usize = 87;
 
 /// A state, as it is in a URL.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
+#[cfg_attr(test, derive(PartialEq, Eq))]
 pub(crate) struct State {
     /// Which attempt it is a step of: known also when the step is over.
     pub(crate) attempt: Opaque,

@@ -467,6 +467,28 @@ mod tests {
     }
 
     #[test]
+    fn a_page_that_the_gateway_serves_is_a_route_as_any_other() {
+        let file = format!(
+            "{FILE}\n[vault]\nstore = \"sqlite:vault.db\"\nkeys = [{{ env = \"KEY\" }}]\n[apps.pages]\nclient_id = \"x\"\n\
+             client_secret = {{ env = \"CS\" }}\nsigning_secret = {{ env = \"SS\" }}\n[apps.pages.authorization]\n\
+             path = \"/pages/authorize\"\ngrants = [\"monday\"]\n"
+        );
+        let config = load_text("gateway.toml", &file, Path::new("/"), Secrets::Assume)
+            .unwrap_or_else(|mistakes| panic!("{mistakes}"))
+            .config;
+        let config = with_pages(&config);
+        for (method, url, kind) in [
+            (Method::GET, "/pages/authorize?token=x", "authorization"),
+            (Method::GET, "/pages/authorize/callback/monday", "public"),
+            (Method::POST, "/pages/authorize/connect", "view"),
+        ] {
+            let explained = answer(&method, url, &config).unwrap();
+            assert_eq!(explained.to_json()["decided"]["kind"], kind, "{url}");
+            assert!(explained.to_text().contains("the gateway answers by itself"), "{}", explained.to_text());
+        }
+    }
+
+    #[test]
     fn what_is_no_url_is_said_so() {
         let config = load_text("gateway.toml", FILE, Path::new("/"), Secrets::Assume)
             .unwrap_or_else(|mistakes| panic!("{mistakes}"))
