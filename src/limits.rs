@@ -44,7 +44,6 @@ pub(crate) const LOG_BUFFER: usize = 64 * 1024;
 pub(crate) const LOG_QUEUE: usize = 64;
 /// Bytes that a client may go on sending after the last answer of its connection, before the connection is reset.
 pub(crate) const LINGERING_BYTES: usize = 256 * 1024;
-<<<<<<< HEAD
 /// Bytes of an answer of an authorization server, an API or a key test. Real ones are below 64 KiB.
 pub(crate) const WEB_ANSWER: usize = 1024 * 1024;
 /// How long a whole question to one of them may take. Token endpoints have been seen to take 10 s.
@@ -69,7 +68,6 @@ pub(crate) const CALLBACK_PARAMETERS: usize = 32;
 pub(crate) const CREDENTIAL_BYTES: usize = 16 * 1024;
 /// Characters of a provider's own words that are shown or logged.
 pub(crate) const QUOTED_WORDS: usize = 240;
-=======
 /// How long a worker waits for what the control plane knows of grants: a route that needs one is refused within a second.
 pub(crate) const GRANT_LOOKUP: Duration = Duration::from_millis(850);
 /// How long the control plane waits for the store, so that it can still answer the worker.
@@ -203,4 +201,3 @@ pub(crate) const KEYS_UNKNOWN_REMEMBERED: Duration = Duration::from_secs(10);
 pub(crate) const KEYS_UNKNOWN: u64 = 10_000;
 /// Bytes of a `kid`.
 pub(crate) const KID_BYTES: usize = 256;
->>>>>>> four
