@@ -22,7 +22,7 @@ pub(crate) struct Brand {
     /// The style with its colour.
     pub(crate) style: String,
     /// Its hash, for the policy.
-    pub(crate) hash: String,
+    pub(super) hash: String,
 }
 
 /// What a team wrote.
