@@ -396,7 +396,6 @@ fn grants(config: &Config, vault: &Vault, web: &Web, clock: &Clock) -> Grants {
     Grants::new(crate::grants::Parts {
         vault: vault.clone(),
         discovery: Discovery::new(web.clone(), clock.clone()),
-        web: web.clone(),
         clock: clock.clone(),
         journal: Journal::open(opening).unwrap(),
         metrics: Metrics::new(1, BuildInfo { version: "0", revision: "0" }, tables).unwrap(),
