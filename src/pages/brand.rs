@@ -21,7 +21,8 @@ pub(crate) struct Brand {
     pub(crate) support: Option<(String, String)>,
     /// The style with its colour.
     pub(crate) style: String,
-    hash: String,
+    /// Its hash, for the policy.
+    pub(crate) hash: String,
 }
 
 /// What a team wrote.
