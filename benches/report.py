@@ -215,7 +215,7 @@ Through TLS, a token verified, streamed; curl and a Python backend share the mac
 ## System calls
 
 Of all threads, by strace under wrk's load over kept connections. "data" moved bytes of a socket, "again" found none; "file" is the access log,
-written in batches by a thread of its own, which the few futex calls wake; the eventfd calls are a core's own timer, ten a second, whatever the load.
+written in batches by a thread of its own, which the few futex and eventfd calls wake.
 
 {syscalls(figures)}
 

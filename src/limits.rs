@@ -143,6 +143,8 @@ pub(crate) const VAULT_KEY_BYTES: usize = 512;
 pub(crate) const VAULT_LIST: usize = 500;
 /// How long a store may take for what it is asked, connecting included. Routes that need it answer 503 within a second.
 pub(crate) const VAULT_PATIENCE: Duration = Duration::from_millis(950);
+/// How long a store's server may take to go through many records: counting, writing hundreds at once. Nobody's request waits for it.
+pub(crate) const VAULT_WALK_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a write to a file may take: it waits for a disk, and for other processes that write.
 pub(crate) const VAULT_FILE_PATIENCE: Duration = Duration::from_secs(5);
 /// Operations that wait for a store's writer or reader; beyond them they are refused.
@@ -177,3 +179,21 @@ pub(crate) const KEYS_UNKNOWN_REMEMBERED: Duration = Duration::from_secs(10);
 pub(crate) const KEYS_UNKNOWN: u64 = 10_000;
 /// Bytes of a `kid`.
 pub(crate) const KID_BYTES: usize = 256;
+/// Connections of the internal API at once.
+pub(crate) const INTERNAL_CONNECTIONS: usize = 256;
+/// Requests of one client of the internal API at work at once: each may wait for a provider.
+pub(crate) const INTERNAL_REQUESTS: usize = 64;
+/// Bytes of a request's head on the internal API.
+pub(crate) const INTERNAL_HEAD: usize = 16 * 1024;
+/// Bytes of a request's body there: none has anything to say in it.
+pub(crate) const INTERNAL_BODY: u64 = 4 * 1024;
+/// How long a head, and a pause between two requests, may take there.
+pub(crate) const INTERNAL_HEAD_TIME: Duration = Duration::from_secs(10);
+/// How long one request may take there: a refresh may be waited for.
+pub(crate) const INTERNAL_REQUEST_TIME: Duration = Duration::from_secs(20);
+/// How long a connection may last there, so that a key that was taken back is not spoken over for ever.
+pub(crate) const INTERNAL_CONNECTION_TIME: Duration = Duration::from_mins(10);
+/// Grants on one page of a listing: by default, and at most.
+pub(crate) const INTERNAL_PAGE: (usize, usize) = (50, 200);
+/// Lifetime of a token that the gateway signs for what an app sends to monday.
+pub(crate) const APP_TOKEN_LIFETIME: i64 = 300;

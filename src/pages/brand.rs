@@ -21,8 +21,7 @@ pub(crate) struct Brand {
     pub(crate) support: Option<(String, String)>,
     /// The style with its colour.
     pub(crate) style: String,
-    /// Its hash, for the policy.
-    pub(crate) hash: String,
+    pub(super) hash: String,
 }
 
 /// What a team wrote.
