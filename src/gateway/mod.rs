@@ -12,6 +12,7 @@ pub(crate) mod http2;
 pub(crate) mod internal;
 pub(crate) mod listener;
 pub(crate) mod pace;
+pub(crate) mod pages;
 pub(crate) mod readiness;
 #[cfg(test)]
 mod tests;
