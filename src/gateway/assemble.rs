@@ -19,6 +19,7 @@ use crate::gateway::granting::{Granting, GrantingFault};
 use crate::gateway::listener::{BindFault, Door, Listener, Loads};
 use crate::gateway::readiness::Readiness;
 use crate::gateway::worker::{self, Order, Start};
+use crate::grants::Grants;
 use crate::grants::standing::Standing;
 use crate::headers::OMITTABLE;
 use crate::issuers::Issuer;
@@ -137,6 +138,11 @@ impl Gateway {
         }
         gateway.readiness.ready();
         Ok(gateway)
+    }
+
+    /// What is kept of grants, once the vault is open.
+    pub(crate) fn grants(&self) -> Option<Grants> {
+        self.granting.grants.borrow().clone()
     }
 
     /// Whether a worker has ended by itself: without it the gateway is not whole, and better restarted.

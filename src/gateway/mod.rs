@@ -13,6 +13,8 @@ pub(crate) mod listener;
 pub(crate) mod pace;
 pub(crate) mod readiness;
 #[cfg(test)]
+mod grants_tests;
+#[cfg(test)]
 mod tests;
 pub(crate) mod tunnel;
 pub(crate) mod worker;
