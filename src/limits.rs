@@ -201,3 +201,21 @@ pub(crate) const CALLBACK_PARAMETERS: usize = 32;
 pub(crate) const CREDENTIAL_BYTES: usize = 16 * 1024;
 /// Characters of a provider's own words that are shown or logged.
 pub(crate) const QUOTED_WORDS: usize = 240;
+/// Connections of the internal API at once.
+pub(crate) const INTERNAL_CONNECTIONS: usize = 256;
+/// Requests of one client of the internal API at work at once: each may wait for a provider.
+pub(crate) const INTERNAL_REQUESTS: usize = 64;
+/// Bytes of a request's head on the internal API.
+pub(crate) const INTERNAL_HEAD: usize = 16 * 1024;
+/// Bytes of a request's body there: none has anything to say in it.
+pub(crate) const INTERNAL_BODY: u64 = 4 * 1024;
+/// How long a head, and a pause between two requests, may take there.
+pub(crate) const INTERNAL_HEAD_TIME: Duration = Duration::from_secs(10);
+/// How long one request may take there: a refresh may be waited for.
+pub(crate) const INTERNAL_REQUEST_TIME: Duration = Duration::from_secs(20);
+/// How long a connection may last there, so that a key that was taken back is not spoken over for ever.
+pub(crate) const INTERNAL_CONNECTION_TIME: Duration = Duration::from_mins(10);
+/// Grants on one page of a listing: by default, and at most.
+pub(crate) const INTERNAL_PAGE: (usize, usize) = (50, 200);
+/// Lifetime of a token that the gateway signs for what an app sends to monday.
+pub(crate) const APP_TOKEN_LIFETIME: i64 = 300;

@@ -94,6 +94,9 @@ fn serve(config: &Config) -> Result<Ended, RunFault> {
                 }
             });
         }
+        if let Some(address) = gateway.internal {
+            tracing::info!(listener = "internal", %address, "listening");
+        }
         for address in &gateway.addresses {
             tracing::info!(listener = "public", %address, "listening");
         }

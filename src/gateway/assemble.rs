@@ -16,9 +16,12 @@ use crate::config::resolved::{self, Config};
 use crate::gateway::connection::{Service, Tls};
 use crate::gateway::control::Control;
 use crate::gateway::granting::{Granting, GrantingFault};
+use crate::gateway::internal::Api;
+use crate::gateway::internal::listen::{Bound, ListenFault};
 use crate::gateway::listener::{BindFault, Door, Listener, Loads};
 use crate::gateway::readiness::Readiness;
 use crate::gateway::worker::{self, Order, Start};
+#[cfg(test)]
 use crate::grants::Grants;
 use crate::grants::standing::Standing;
 use crate::headers::OMITTABLE;
@@ -41,6 +44,8 @@ use crate::tls::{self, CertificatePaths, Tickets, Versions};
 pub(crate) struct Gateway {
     /// Where it listens, in the configuration's order, with the ports that the system chose.
     pub(crate) addresses: Vec<SocketAddr>,
+    /// Where the internal API listens, unless on a Unix socket.
+    pub(crate) internal: Option<SocketAddr>,
     /// Its state, for `/readyz`.
     pub(crate) readiness: Readiness,
     /// Its counters.
@@ -69,6 +74,9 @@ pub(crate) enum StartFault {
     /// What grants are kept with.
     #[error(transparent)]
     Granting(#[from] GrantingFault),
+    /// The internal API's listener.
+    #[error(transparent)]
+    Internal(#[from] ListenFault),
     /// The access log's file.
     #[error("cannot write the access log: {0}")]
     AccessLog(io::Error),
@@ -99,11 +107,18 @@ impl Gateway {
         let access_log = access_log(config, &metrics)?;
         let listeners = config.server.listen.iter().map(|&address| Listener::bind(address));
         let listeners: Vec<Listener> = listeners.collect::<Result<_, _>>()?;
+        let internal = config.internal.as_ref().map(|internal| Ok::<_, ListenFault>((Bound::new(internal)?, internal)));
+        let internal = internal.transpose()?;
         let granting = Granting::start(&control, config, (&metrics, &clock)).await?;
+        let internal_address = internal.as_ref().and_then(|(bound, _)| bound.address());
+        if let Some((bound, internal)) = internal {
+            control.run(bound.serve(Api::new(config, internal, granting.grants.clone(), clock.clone())));
+        }
         let count = worker_count(config);
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel(limits::ACCEPT_QUEUE)).unzip();
         let mut gateway = Self {
             addresses: listeners.iter().map(|listener| listener.address).collect(),
+            internal: internal_address,
             readiness: Readiness::default(),
             metrics: Arc::clone(&metrics),
             drain: config.server.drain.clone(),
@@ -166,6 +181,12 @@ impl Gateway {
             0 => Drained::Clean,
             left => Drained::Cut(left),
         }
+    }
+
+    /// The grants, once the vault is open.
+    #[cfg(test)]
+    pub(crate) fn grants(&self) -> Option<Grants> {
+        self.granting.grants.borrow().clone()
     }
 
     /// Open client connections.

@@ -9,6 +9,7 @@ pub(crate) mod flow;
 pub(crate) mod granting;
 pub(crate) mod http1;
 pub(crate) mod http2;
+pub(crate) mod internal;
 pub(crate) mod listener;
 pub(crate) mod pace;
 pub(crate) mod readiness;

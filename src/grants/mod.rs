@@ -23,7 +23,7 @@ use crate::clock::Clock;
 use crate::config::resolved::grants::OnUninstall;
 use crate::grants::cache::{Cache, Found, Generations, Held};
 use crate::grants::fresh::{Fresh, Refreshing};
-use crate::grants::journal::{By, Happening, Journal, What};
+use crate::grants::journal::{By, Happening, Journal, JournalFault, What};
 use crate::grants::record::{Grant, GrantKey, State};
 use crate::grants::standing::Standing;
 use crate::grants::uninstall::Marks;
@@ -271,6 +271,11 @@ impl Grants {
         let records = self.0.vault.list(Table::Grants, &prefix, after, limit).await?;
         let read = |record: crate::vault::Record| Some((GrantKey::of_row(&record.key)?, decode(&record.plain).ok()?));
         Ok(records.into_iter().filter_map(read).collect())
+    }
+
+    /// A client of the internal API is about to be given this grant's token. Only when this returns may it be.
+    pub(crate) async fn note_read(&self, key: &GrantKey, client: &str) -> Result<(), JournalFault> {
+        self.0.journal.note(Happening { what: What::Read, key, by: By::Client(client) }).await
     }
 
     /// What is known of a key is void.

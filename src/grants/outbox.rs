@@ -86,6 +86,8 @@ struct Waiting {
     id: String,
     body: String,
     attempts: u32,
+    /// Unix milliseconds, as `next` is by the gateway's clock.
+    created: u64,
     /// Unix milliseconds of the next attempt.
     next: u64,
 }
@@ -117,11 +119,23 @@ impl Outbox {
         let now = self.clock.unix_millis();
         let id = identifier();
         let row = format!("{app}/{now:015}-{id}");
-        let waiting = Waiting { id, body: serde_json::to_string(&message).unwrap_or_default(), attempts: 0, next: now };
+        let waiting = Waiting {
+            id,
+            body: serde_json::to_string(&message).unwrap_or_default(),
+            attempts: 0,
+            created: now,
+            next: now,
+        };
         let lifetime = Some(limits::EVENT_KEPT);
         self.vault.put((Table::Events, &row), &waiting.bytes(), lifetime, Expected::Absent).await?;
         self.more.notify_one();
         Ok(())
+    }
+
+    /// Looks at once for what is due.
+    #[cfg(test)]
+    pub(super) fn wake(&self) {
+        self.more.notify_one();
     }
 
     /// Delivers for as long as it is polled.
@@ -220,14 +234,16 @@ impl Outbox {
         let pause = pause(waiting.attempts);
         waiting.next = self.clock.unix_millis().saturating_add(millis(pause));
         tracing::warn!(event = waiting.id, attempts = waiting.attempts, pause = pause.as_secs(), %why, "an event was not taken");
-        let left = record.expires.map(|end| Duration::from_millis(end.saturating_sub(self.clock.unix_millis())));
-        let lifetime = left.or(Some(limits::EVENT_KEPT)).filter(|left| !left.is_zero());
+        let age = Duration::from_millis(self.clock.unix_millis().saturating_sub(waiting.created));
+        let Some(left) = limits::EVENT_KEPT.checked_sub(age).filter(|left| !left.is_zero()) else {
+            tracing::error!(event = waiting.id, "an event is given up: its backend has not taken it for a week");
+            self.vault.remove(Table::Events, &record.key, Expected::Any).await?;
+            return Ok(());
+        };
         let place = (Table::Events, record.key.as_str());
-        if lifetime.is_some() {
-            // Whoever has changed it meanwhile has sent it too.
-            let _conflict: Written =
-                self.vault.put(place, &waiting.bytes(), lifetime, Expected::Version(record.version)).await?;
-        }
+        // Whoever has changed it meanwhile has sent it too.
+        let expected = Expected::Version(record.version);
+        let _conflict: Written = self.vault.put(place, &waiting.bytes(), Some(left), expected).await?;
         Ok(())
     }
 }
@@ -307,6 +323,7 @@ mod tests {
             id: "msg_p5jXN8AQM9LWM0D4loKWxJek".to_owned(),
             body: r#"{"test": 2432232314}"#.to_owned(),
             attempts: 0,
+            created: 0,
             next: 0,
         };
         let fields = backend.fields(&waiting, 1_614_265_330);
@@ -318,7 +335,7 @@ mod tests {
     #[test]
     fn each_key_of_a_rotation_signs() {
         let backend = backend(&["the newer key, which is long enough!", "the older key, which is long enough!"]);
-        let waiting = Waiting { id: "msg_1".to_owned(), body: "{}".to_owned(), attempts: 0, next: 0 };
+        let waiting = Waiting { id: "msg_1".to_owned(), body: "{}".to_owned(), attempts: 0, created: 0, next: 0 };
         let fields = backend.fields(&waiting, 1);
         let signatures: Vec<_> = fields["webhook-signature"].to_str().unwrap().split(' ').collect();
         assert_eq!(signatures.len(), 2);

@@ -21,7 +21,7 @@ pub(crate) struct Brand {
     pub(crate) support: Option<(String, String)>,
     /// The style with its colour.
     pub(crate) style: String,
-    hash: String,
+    pub(super) hash: String,
 }
 
 /// What a team wrote.

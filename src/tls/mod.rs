@@ -5,6 +5,7 @@
 pub(crate) mod certificates;
 pub(crate) mod development;
 pub(crate) mod files;
+pub(crate) mod mutual;
 pub(crate) mod roots;
 
 use std::path::Path;
