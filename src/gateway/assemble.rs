@@ -155,11 +155,6 @@ impl Gateway {
         Ok(gateway)
     }
 
-    /// What is kept of grants, once the vault is open.
-    pub(crate) fn grants(&self) -> Option<Grants> {
-        self.granting.grants.borrow().clone()
-    }
-
     /// Whether a worker has ended by itself: without it the gateway is not whole, and better restarted.
     pub(crate) fn is_broken(&self) -> bool {
         self.workers.iter().any(JoinHandle::is_finished)

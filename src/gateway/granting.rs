@@ -6,8 +6,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use url::Url;
 
 use crate::clock::Clock;
 use crate::config::resolved::Config;
@@ -16,12 +19,13 @@ use crate::gateway::assemble::StartFault;
 use crate::gateway::control::Control;
 use crate::grants::cache::Generations;
 use crate::grants::journal::{Journal, JournalFault, Opening};
+use crate::grants::outbox::Post;
 use crate::grants::port::{self, Port};
 use crate::grants::uninstall::Marks;
 use crate::grants::{AppGrants, Grants, Parts, Terms};
 use crate::limits;
 use crate::oauth::discovery::Discovery;
-use crate::oauth::web::Web;
+use crate::oauth::web::{Question, Reach, Web};
 use crate::seal::{KeyRing, SealFault};
 use crate::snapshot::served::providers;
 use crate::telemetry::metrics::Metrics;
@@ -126,8 +130,33 @@ fn is_unreachable(fault: &GrantingFault) -> bool {
     matches!(fault, GrantingFault::Vault(VaultFault::Unreachable(_)))
 }
 
+/// What is kept of grants, and what brings their events to backends.
+#[derive(Debug)]
+struct Made {
+    grants: Grants,
+    events: Option<(Journal, Courier)>,
+}
+
+/// Brings events to backends.
+#[derive(Debug)]
+struct Courier(Web);
+
+impl Post for Courier {
+    async fn post(&self, url: &Url, fields: HeaderMap, body: Bytes) -> Result<StatusCode, String> {
+        let question = Question::post(url.clone(), "application/json", body);
+        let question =
+            fields.iter().fold(question, |question, (name, value)| question.with(name.clone(), value.clone()));
+        let answer = self.0.ask(question, Reach::Configured).await;
+        answer.map(|answer| answer.status).map_err(|fault| fault.to_string())
+    }
+}
+
 /// Spawns what keeps grants.
-fn run(grants: Grants, tell: &watch::Sender<Option<Grants>>, tasks: &mut JoinSet<()>) {
+fn run(made: Made, tell: &watch::Sender<Option<Grants>>, tasks: &mut JoinSet<()>) {
+    let Made { grants, events } = made;
+    if let Some((journal, courier)) = events {
+        tasks.spawn(journal.deliver(courier));
+    }
     tasks.spawn(grants.clone().follow());
     tasks.spawn(grants.clone().keep_alive());
     tasks.spawn(grants.clone().watch_uninstalled());
@@ -140,9 +169,9 @@ async fn open_later(making: Making, tell: watch::Sender<Option<Grants>>) {
     loop {
         tokio::time::sleep(ATTEMPT_PAUSE).await;
         match making.open().await.and_then(|vault| making.grants(vault)) {
-            Ok(grants) => {
+            Ok(made) => {
                 tracing::info!("the vault is open");
-                run(grants, &tell, &mut tasks);
+                run(made, &tell, &mut tasks);
                 break;
             }
             Err(fault) if is_unreachable(&fault) => {}
@@ -189,14 +218,15 @@ impl Making {
         Ok(vault)
     }
 
-    fn grants(&self, vault: Vault) -> Result<Grants, GrantingFault> {
+    fn grants(&self, vault: Vault) -> Result<Made, GrantingFault> {
         let journal = Journal::open(Opening {
             audit: self.settings.audit.as_deref(),
             vault: vault.clone(),
             events: self.events.clone(),
             clock: self.clock.clone(),
         })?;
-        Ok(Grants::new(Parts {
+        let events = (!self.events.is_empty()).then(|| (journal.clone(), Courier(self.web.clone())));
+        let grants = Grants::new(Parts {
             vault,
             discovery: Discovery::new(self.web.clone(), self.clock.clone()),
             clock: self.clock.clone(),
@@ -206,6 +236,7 @@ impl Making {
             marks: Arc::clone(&self.marks),
             apps: self.apps.clone(),
             terms: Terms { stale: self.settings.stale, cache_entries: self.settings.cache_entries, ..Terms::default() },
-        }))
+        });
+        Ok(Made { grants, events })
     }
 }

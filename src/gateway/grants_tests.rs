@@ -79,7 +79,8 @@ async fn provider(refreshes: Arc<AtomicUsize>) -> SocketAddr {
         async move {
             let body = request.into_body().collect().await.unwrap().to_bytes();
             let body = String::from_utf8_lossy(&body).into_owned();
-            let number = body.split("refresh_token=r").nth(1).and_then(|rest| rest.split('&').next()?.parse::<u32>().ok());
+            let number =
+                body.split("refresh_token=r").nth(1).and_then(|rest| rest.split('&').next()?.parse::<u32>().ok());
             refreshes.fetch_add(1, Ordering::SeqCst);
             tokio::time::sleep(Duration::from_millis(400)).await;
             let next = number.unwrap_or(98) + 1;
@@ -370,7 +371,11 @@ async fn futures_all<F: Future>(all: impl Iterator<Item = F>) -> Vec<F::Output> 
                 *done = Some(output);
             }
         }
-        if waiting.iter().all(|(_, done)| done.is_some()) { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+        if waiting.iter().all(|(_, done)| done.is_some()) {
+            std::task::Poll::Ready(())
+        } else {
+            std::task::Poll::Pending
+        }
     })
     .await;
     waiting.into_iter().filter_map(|(_, done)| done).collect()
