@@ -12,6 +12,7 @@ pub(crate) mod run;
 pub(crate) mod schema;
 pub(crate) mod send;
 pub(crate) mod token;
+pub(crate) mod vault;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -69,6 +70,7 @@ enum Command {
     Explain(explain::ExplainArgs),
     Token(token::TokenArgs),
     Send(Box<send::SendArgs>),
+    Vault(vault::VaultArgs),
     /// Make a development certificate in certs/.
     Cert(cert::CertArgs),
     /// Ask a running gateway how it is; the exit code tells, for containers.
@@ -98,6 +100,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Explain(args) => with_config(&config, args.secrets(), |config| explain::run(&args, config)),
         Command::Token(args) => with_config(&config, Secrets::Read, |config| token::run(&args, config)),
         Command::Send(args) => with_config(&config, Secrets::Read, |config| send::run(&args, config)),
+        Command::Vault(args) => vault::run(&args, &config),
         Command::Cert(args) => cert::run(&args),
         Command::Health { live } => with_config(&config, Secrets::Assume, |config| health(config, live)),
         Command::Completions { shell } => {

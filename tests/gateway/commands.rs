@@ -13,7 +13,7 @@ use crate::support::mint::{API_KEY, CLIENT, KINDS, Place, SIGNING};
 use crate::support::peers;
 use crate::support::setup::Setup;
 
-const COMMANDS: [&str; 9] = ["run", "check", "demo", "token", "send", "explain", "schema", "cert", "health"];
+const COMMANDS: [&str; 10] = ["run", "check", "demo", "token", "send", "explain", "schema", "cert", "vault", "health"];
 
 fn run(arguments: &[&str], folder: &Path) -> Output {
     binary().args(arguments).current_dir(folder).output().unwrap()

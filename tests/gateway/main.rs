@@ -54,6 +54,8 @@ mod tls;
 #[cfg(test)]
 mod tokens;
 #[cfg(test)]
+mod vault;
+#[cfg(test)]
 mod volume;
 #[cfg(test)]
 mod websocket;

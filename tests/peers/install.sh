@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the black-box tests talk to: Debian's nginx, curl, openssl, nghttp2, Node and Python where they are missing,
+# Installs what the tests talk to: Debian's nginx, curl, openssl, nghttp2, PostgreSQL, Redis, Node and Python where they are missing,
 # then the npm and PyPI packages into target/peers. Quick when everything is there. Whatever cannot be had is a failure.
 set -euo pipefail
 
@@ -20,12 +20,15 @@ need h2load nghttp2-client
 need node nodejs
 need npm npm
 need python3 python3
+need redis-server redis-server
+need setpriv util-linux
+compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || wanted+=(postgresql)
 python3 -c 'import venv, ensurepip' >/dev/null 2>&1 || wanted+=(python3-venv)
 if [ "${#wanted[@]}" -gt 0 ]; then
     as_root=()
     [ "$(id -u)" -eq 0 ] || as_root=(sudo)
     echo "installing from Debian: ${wanted[*]}"
-    # The tests start nginx themselves: the package must start none, which would take port 80 or fail to.
+    # The tests start servers themselves: the packages must start none, which would take their ports or fail to.
     policy=/usr/sbin/policy-rc.d
     if [ ! -e "$policy" ]; then
         trap '"${as_root[@]}" rm -f "$policy"' EXIT
@@ -36,9 +39,10 @@ if [ "${#wanted[@]}" -gt 0 ]; then
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
         apt-get install -y -qq --no-install-recommends "${wanted[@]}" >/dev/null
 fi
-for command in nginx curl openssl nghttp h2load node npm python3; do
+for command in nginx curl openssl nghttp h2load node npm python3 redis-server setpriv; do
     command -v "$command" >/dev/null || { echo "missing: $command" >&2; exit 1; }
 done
+compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || { echo "missing: PostgreSQL" >&2; exit 1; }
 
 # 2. npm packages, exactly those of the lock file.
 stamp="$(cat "$here/package.json" "$here/package-lock.json" | sha256sum)"

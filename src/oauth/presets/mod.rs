@@ -1,5 +1,5 @@
 //! Services that the gateway knows: what gateway.toml would have to say of each of them. Each preset is a client without id, secrets and (mostly)
-//! scopes; every key of the file overrides it. What is here is what the service's documentation says, which is cited.
+//! scopes; every key of the file overrides it, and scopes of the file are added to those without which there is no refresh token. What is here is what the service's documentation says, which is cited.
 
 use std::time::Duration;
 
@@ -74,8 +74,7 @@ fn pairs(all: &[(&str, &str)]) -> Vec<(String, String)> {
 /// Errors have status 200. Its way to take a token back is DELETE with a body, which is not RFC 7009's, so there is none here.
 /// docs.github.com/apps/oauth-apps/building-oauth-apps/authorizing-oauth-apps
 fn github() -> Option<Client> {
-    let client = plain("https://github.com/login/oauth/authorize", "https://github.com/login/oauth/access_token")?;
-    known(client, None, Some("https://github.com/login/oauth"))
+    plain("https://github.com/login/oauth/authorize", "https://github.com/login/oauth/access_token")
 }
 
 /// A refresh token is given only with `access_type=offline`, and again only with `prompt=consent`.
@@ -88,8 +87,7 @@ fn google() -> Option<Client> {
     known(client, Some("https://oauth2.googleapis.com/revoke"), Some("https://accounts.google.com"))
 }
 
-/// Any tenant, for one tenant override `authorize_url` and `token_url`. A refresh token is given only for `offline_access`, which has to be
-/// among the scopes that a file says. Its metadata names another issuer for `common`, so there is no discovery.
+/// Any tenant, for one tenant override `authorize_url` and `token_url`. A refresh token is given only for `offline_access`. Its metadata names another issuer for `common`, so there is no discovery.
 /// learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow
 fn microsoft() -> Option<Client> {
     Some(Client {

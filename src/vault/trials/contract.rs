@@ -8,15 +8,15 @@ use tokio::time::{sleep, timeout};
 use crate::limits::{VAULT_KEY_BYTES, VAULT_LIST, VAULT_RECORD_BYTES};
 use crate::seal::{KeyRing, SealFault};
 use crate::secret::Secret;
-use crate::vault::servers::{Kind, Place, block_on};
+use crate::vault::trials::servers::{Kind, Place, block_on};
 use crate::vault::{Change, Expected, Record, Table, Vault, VaultFault, Written};
 
 /// A test for each store of each case below.
 macro_rules! for_each_store {
     ($($case:ident),* $(,)?) => {
         for_each_store!(@ sqlite Sqlite $($case)*);
-        //for_each_store!(@ postgres Postgres $($case)*);
-        //for_each_store!(@ redis Redis $($case)*);
+        for_each_store!(@ postgres Postgres $($case)*);
+        for_each_store!(@ redis Redis $($case)*);
     };
     (@ $store:ident $kind:ident $($case:ident)*) => {
         mod $store {

@@ -1,0 +1,100 @@
+//! One connection to Redis that is made when it is needed, and again after it failed or hung. One at a time makes it.
+
+use std::fmt;
+use std::time::Duration;
+
+use ::redis::RedisError;
+use ::redis::aio::MultiplexedConnection;
+
+use crate::limits::VAULT_PATIENCE;
+use crate::vault::VaultFault;
+use crate::vault::redis::dial::{Dial, Durable};
+use crate::vault::redis::{fault_of, is_lost, late};
+
+#[expect(
+    clippy::disallowed_types,
+    reason = "the control plane: held while a connection is made, so that one is made and not many"
+)]
+type Slot = tokio::sync::Mutex<Option<Made>>;
+
+/// See the module.
+pub(crate) struct Link {
+    dial: Dial,
+    slot: Slot,
+}
+
+/// A connection that was made.
+#[derive(Clone)]
+struct Made {
+    /// Tells it from the one before.
+    number: u64,
+    connection: MultiplexedConnection,
+    durable: Durable,
+}
+
+impl Link {
+    pub(crate) fn new(dial: Dial) -> Self {
+        Self { dial, slot: Slot::new(None) }
+    }
+
+    /// Asks, within `patience`, connecting included, which for its part has the usual one.
+    pub(crate) async fn ask<T>(
+        &self,
+        patience: Duration,
+        question: impl AsyncFnOnce(MultiplexedConnection, Durable) -> Result<T, RedisError>,
+    ) -> Result<T, VaultFault> {
+        let began = tokio::time::Instant::now();
+        let connecting = tokio::time::timeout(patience.min(VAULT_PATIENCE), self.connection());
+        let made = connecting.await.map_err(|_late| late())??;
+        let answer = tokio::time::timeout_at(began + patience, question(made.connection, made.durable)).await;
+        match answer {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(fault)) => {
+                if is_lost(&fault) {
+                    self.lose(made.number).await;
+                }
+                Err(fault_of(&fault))
+            }
+            Err(_late) => {
+                self.lose(made.number).await;
+                Err(late())
+            }
+        }
+    }
+
+    async fn connection(&self) -> Result<Made, VaultFault> {
+        let mut slot = self.slot.lock().await;
+        if let Some(made) = &*slot {
+            return Ok(made.clone());
+        }
+        let (connection, durable) = self.dial.connect().await?;
+        let made = Made { number: next(), connection, durable };
+        *slot = Some(made.clone());
+        Ok(made)
+    }
+
+    /// Drops a connection, unless another has its place already.
+    async fn lose(&self, number: u64) {
+        let mut slot = self.slot.lock().await;
+        if slot.as_ref().is_some_and(|made| made.number == number) {
+            *slot = None;
+        }
+    }
+
+    /// Drops whatever there is: the server is not what it was.
+    pub(crate) async fn lose_any(&self) {
+        *self.slot.lock().await = None;
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link").finish_non_exhaustive()
+    }
+}
+
+fn next() -> u64 {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
