@@ -6,11 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use url::Url;
 
 use crate::clock::Clock;
 use crate::config::resolved::Config;
@@ -19,13 +16,12 @@ use crate::gateway::assemble::StartFault;
 use crate::gateway::control::Control;
 use crate::grants::cache::Generations;
 use crate::grants::journal::{Journal, JournalFault, Opening};
-use crate::grants::outbox::Post;
 use crate::grants::port::{self, Port};
 use crate::grants::uninstall::Marks;
 use crate::grants::{AppGrants, Grants, Parts, Terms};
 use crate::limits;
 use crate::oauth::discovery::Discovery;
-use crate::oauth::web::{Question, Reach, Web};
+use crate::oauth::web::Web;
 use crate::seal::{KeyRing, SealFault};
 use crate::snapshot::served::providers;
 use crate::telemetry::metrics::Metrics;
@@ -98,7 +94,7 @@ impl Granting {
         let (port, questions) = port::open(Arc::clone(&making.generations), Arc::clone(&making.marks));
         tasks.spawn(port::serve(questions, grants.clone()));
         match tokio::time::timeout(FIRST_ATTEMPT, making.open()).await {
-            Ok(Ok(vault)) => run(making.grants(vault)?, &tell, &mut tasks),
+            Ok(Ok(vault)) => run(making.grants(vault)?, &making.web, &tell, &mut tasks),
             Ok(Err(fault)) if !is_unreachable(&fault) => return Err(fault),
             unreachable => {
                 let why = unreachable.map_or_else(|_| "no answer in time".to_owned(), |fault| words(&fault));
@@ -130,35 +126,11 @@ fn is_unreachable(fault: &GrantingFault) -> bool {
     matches!(fault, GrantingFault::Vault(VaultFault::Unreachable(_)))
 }
 
-/// What is kept of grants, and what brings their events to backends.
-#[derive(Debug)]
-struct Made {
-    grants: Grants,
-    events: Option<(Journal, Courier)>,
-}
-
-/// Brings events to backends.
-#[derive(Debug)]
-struct Courier(Web);
-
-impl Post for Courier {
-    async fn post(&self, url: &Url, fields: HeaderMap, body: Bytes) -> Result<StatusCode, String> {
-        let question = Question::post(url.clone(), "application/json", body);
-        let question =
-            fields.iter().fold(question, |question, (name, value)| question.with(name.clone(), value.clone()));
-        let answer = self.0.ask(question, Reach::Configured).await;
-        answer.map(|answer| answer.status).map_err(|fault| fault.to_string())
-    }
-}
-
 /// Spawns what keeps grants.
-fn run(made: Made, tell: &watch::Sender<Option<Grants>>, tasks: &mut JoinSet<()>) {
-    let Made { grants, events } = made;
-    if let Some((journal, courier)) = events {
-        tasks.spawn(journal.deliver(courier));
-    }
+fn run(grants: Grants, web: &Web, tell: &watch::Sender<Option<Grants>>, tasks: &mut JoinSet<()>) {
     tasks.spawn(grants.clone().follow());
     tasks.spawn(grants.clone().keep_alive());
+    tasks.spawn(grants.clone().deliver_events(web.clone()));
     tasks.spawn(grants.clone().watch_uninstalled());
     tell.send_replace(Some(grants));
 }
@@ -169,9 +141,9 @@ async fn open_later(making: Making, tell: watch::Sender<Option<Grants>>) {
     loop {
         tokio::time::sleep(ATTEMPT_PAUSE).await;
         match making.open().await.and_then(|vault| making.grants(vault)) {
-            Ok(made) => {
+            Ok(grants) => {
                 tracing::info!("the vault is open");
-                run(made, &tell, &mut tasks);
+                run(grants, &making.web, &tell, &mut tasks);
                 break;
             }
             Err(fault) if is_unreachable(&fault) => {}
@@ -218,15 +190,14 @@ impl Making {
         Ok(vault)
     }
 
-    fn grants(&self, vault: Vault) -> Result<Made, GrantingFault> {
+    fn grants(&self, vault: Vault) -> Result<Grants, GrantingFault> {
         let journal = Journal::open(Opening {
             audit: self.settings.audit.as_deref(),
             vault: vault.clone(),
             events: self.events.clone(),
             clock: self.clock.clone(),
         })?;
-        let events = (!self.events.is_empty()).then(|| (journal.clone(), Courier(self.web.clone())));
-        let grants = Grants::new(Parts {
+        Ok(Grants::new(Parts {
             vault,
             discovery: Discovery::new(self.web.clone(), self.clock.clone()),
             clock: self.clock.clone(),
@@ -236,7 +207,6 @@ impl Making {
             marks: Arc::clone(&self.marks),
             apps: self.apps.clone(),
             terms: Terms { stale: self.settings.stale, cache_entries: self.settings.cache_entries, ..Terms::default() },
-        });
-        Ok(Made { grants, events })
+        }))
     }
 }
