@@ -28,6 +28,10 @@ mod framing;
 #[cfg(test)]
 mod headers;
 #[cfg(test)]
+mod hostile_stores;
+#[cfg(test)]
+mod issuers;
+#[cfg(test)]
 mod kinds;
 #[cfg(test)]
 mod limits;

@@ -1,12 +1,13 @@
 //! One connection to Redis that is made when it is needed, and again after it failed or hung. One at a time makes it.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ::redis::RedisError;
 use ::redis::aio::MultiplexedConnection;
 
-use crate::limits::VAULT_PATIENCE;
+use crate::limits::{VAULT_HANGS, VAULT_PATIENCE};
 use crate::vault::VaultFault;
 use crate::vault::redis::dial::{Dial, Durable};
 use crate::vault::redis::{fault_of, is_lost, late};
@@ -21,6 +22,24 @@ type Slot = tokio::sync::Mutex<Option<Made>>;
 pub(crate) struct Link {
     dial: Dial,
     slot: Slot,
+    /// The number of a connection on which somebody has given up waiting, plus one; 0: none.
+    hung: AtomicU64,
+}
+
+/// Somebody waits for an answer on a connection. If they give up, which drops this before it is told of an answer, the connection hangs.
+struct Waiting<'l> {
+    hung: &'l AtomicU64,
+    number: u64,
+    began: tokio::time::Instant,
+    is_answered: bool,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if !self.is_answered && self.began.elapsed() >= VAULT_HANGS {
+            self.hung.store(self.number.saturating_add(1), Ordering::Relaxed);
+        }
+    }
 }
 
 /// A connection that was made.
@@ -34,7 +53,7 @@ struct Made {
 
 impl Link {
     pub(crate) fn new(dial: Dial) -> Self {
-        Self { dial, slot: Slot::new(None) }
+        Self { dial, slot: Slot::new(None), hung: AtomicU64::new(0) }
     }
 
     /// Asks, within `patience`, connecting included, which for its part has the usual one.
@@ -46,7 +65,9 @@ impl Link {
         let began = tokio::time::Instant::now();
         let connecting = tokio::time::timeout(patience.min(VAULT_PATIENCE), self.connection());
         let made = connecting.await.map_err(|_late| late())??;
+        let mut waiting = Waiting { hung: &self.hung, number: made.number, began, is_answered: false };
         let answer = tokio::time::timeout_at(began + patience, question(made.connection, made.durable)).await;
+        waiting.is_answered = true;
         match answer {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(fault)) => {
@@ -64,7 +85,8 @@ impl Link {
 
     async fn connection(&self) -> Result<Made, VaultFault> {
         let mut slot = self.slot.lock().await;
-        if let Some(made) = &*slot {
+        let hung = self.hung.load(Ordering::Relaxed);
+        if let Some(made) = slot.as_ref().filter(|made| made.number.saturating_add(1) != hung) {
             return Ok(made.clone());
         }
         let (connection, durable) = self.dial.connect().await?;
@@ -94,7 +116,6 @@ impl fmt::Debug for Link {
 }
 
 fn next() -> u64 {
-    use std::sync::atomic::{AtomicU64, Ordering};
     static NEXT: AtomicU64 = AtomicU64::new(0);
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
