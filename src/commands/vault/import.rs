@@ -1,5 +1,6 @@
 //! `vault import`: a backup, or the tokens that a team already has. Everything is read and judged before anything is written.
 
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use clap::Args;
 use zeroize::Zeroizing;
 
 use crate::clock::Clock;
-use crate::commands::vault::archive::{MAGIC, Reader};
+use crate::commands::vault::archive::{ArchiveFault, MAGIC, Reader};
 use crate::commands::vault::carry::{BATCH, Carried, Meeting, Tally, carry};
 use crate::commands::vault::export::{PassphraseArgs, archive_fault};
 use crate::commands::vault::progress::Progress;
@@ -27,7 +28,7 @@ const TOLD: usize = 50;
 /// Read a backup, or tokens that you already have, into the vault.
 ///
 /// A backup is what `vault export` wrote. Tokens are CSV, whose first line names the columns, or a JSON list of objects:
-/// app, account_id, user_id, provider, access_token, refresh_token, expires_at, scopes. The last three may be left out; user_id is - for
+/// `app`, `account_id`, `user_id`, `provider`, `access_token`, `refresh_token`, `expires_at`, `scopes`. The last three may be left out; `user_id` is - for
 /// a grant that is the account's; where ids are missing, monday's API is asked whose the token is. What is in the vault already stays,
 /// unless --overwrite. May be interrupted and run again.
 #[derive(Debug, Args)]
@@ -38,6 +39,7 @@ const TOLD: usize = 50;
           app,account_id,user_id,provider,access_token,refresh_token,expires_at,scopes
           planner,1825529,4012689,github,gho_...,ghr_...,1800000000,repo
           planner,,,monday,eyJhbG...")]
+#[expect(clippy::struct_excessive_bools, reason = "three switches of a command line")]
 pub(crate) struct ImportArgs {
     /// A backup, CSV or JSON
     file: PathBuf,
@@ -77,7 +79,7 @@ impl ImportArgs {
 /// Read twice: the first time to see that it is whole.
 async fn from_backup(args: &ImportArgs, vault: &Vault) -> Result<Tally, CommandFault> {
     let passphrase = args.passphrase.read()?;
-    let fault = |fault| archive_fault(&args.file, fault);
+    let fault = |fault: ArchiveFault| archive_fault(&args.file, &fault);
     let open = || -> Result<_, CommandFault> {
         let file = File::open(&args.file).map_err(CommandFault::file(&args.file))?;
         Reader::new(BufReader::new(file), &passphrase).map_err(fault)
@@ -195,7 +197,7 @@ fn told(file: &Path, mistakes: &[Mistake]) -> CommandFault {
         counted(mistakes.len() as u64, "mistake")
     );
     for Mistake { line, what } in mistakes.iter().take(TOLD) {
-        words.push_str(&format!("  line {line}: {what}\n"));
+        let _written = writeln!(words, "  line {line}: {what}");
     }
     if mistakes.len() > TOLD {
         words.push_str("  ...\n");

@@ -15,6 +15,7 @@ const LOOK: Duration = Duration::from_secs(2);
 const AGAIN: Duration = Duration::from_millis(300);
 
 /// Listens for as long as it is not aborted.
+#[expect(clippy::infinite_loop, reason = "its owner aborts it")]
 pub(crate) async fn run(dial: Dial, origin: String, changes: broadcast::Sender<Change>) {
     let mut was_away = false;
     loop {
