@@ -44,6 +44,30 @@ pub(crate) const LOG_BUFFER: usize = 64 * 1024;
 pub(crate) const LOG_QUEUE: usize = 64;
 /// Bytes that a client may go on sending after the last answer of its connection, before the connection is reset.
 pub(crate) const LINGERING_BYTES: usize = 256 * 1024;
+/// Bytes of an answer of an authorization server, an API or a key test. Real ones are below 64 KiB.
+pub(crate) const WEB_ANSWER: usize = 1024 * 1024;
+/// How long a whole question to one of them may take. Token endpoints have been seen to take 10 s.
+pub(crate) const WEB_TIME: Duration = Duration::from_secs(30);
+/// How long of that may pass until there is a connection, TLS included.
+pub(crate) const WEB_CONNECT_TIME: Duration = Duration::from_secs(10);
+/// Addresses of one name that are tried, one after the other.
+pub(crate) const WEB_ADDRESSES: usize = 4;
+/// Issuers whose metadata is kept. There are as many as the configuration names.
+pub(crate) const ISSUERS: usize = 64;
+/// How long an issuer's metadata is used before it is asked again.
+pub(crate) const METADATA_FRESH: Duration = Duration::from_hours(1);
+/// How long it is still used while the issuer is down.
+pub(crate) const METADATA_STALE: Duration = Duration::from_hours(24);
+/// How long an issuer that gave no metadata is not asked again.
+pub(crate) const METADATA_RETRY: Duration = Duration::from_secs(10);
+/// Bytes of a callback's query. Codes of 2 KiB are common.
+pub(crate) const CALLBACK_QUERY: usize = 16 * 1024;
+/// Parameters of a callback.
+pub(crate) const CALLBACK_PARAMETERS: usize = 32;
+/// Bytes of one value that a provider gives or a user types: a token, a key, a code.
+pub(crate) const CREDENTIAL_BYTES: usize = 16 * 1024;
+/// Characters of a provider's own words that are shown or logged.
+pub(crate) const QUOTED_WORDS: usize = 240;
 /// How long a worker waits for what the control plane knows of grants: a route that needs one is refused within a second.
 pub(crate) const GRANT_LOOKUP: Duration = Duration::from_millis(850);
 /// How long the control plane waits for the store, so that it can still answer the worker.

@@ -62,7 +62,7 @@ fn monday(file: &written::File, app: Option<&App>, scopes: Option<Vec<String>>) 
         return None;
     }
     let registered = Registered { id, secrets: app.client_secrets.clone(), generation: app.oauth, scopes: scopes? };
-    monday_provider(&hosts.auth, registered).map(Arc::new)
+    Some(Arc::new(monday_provider(&hosts.auth, registered)))
 }
 
 fn app(app: &written::App, sheet: &mut Sheet<'_>) -> Option<App> {

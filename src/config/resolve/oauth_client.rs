@@ -74,7 +74,7 @@ pub(crate) fn client(table: &At<written::Provider>, sheet: &mut Sheet<'_>) -> Op
     let client = Client {
         id: id?,
         secrets: secrets?,
-        scopes: scopes?.unwrap_or(base.scopes),
+        scopes: with_needed(base.scopes, scopes?.unwrap_or_default()),
         scope_separator: separator,
         scope_parameter: scope_parameter?.unwrap_or(base.scope_parameter),
         authorize_parameters: over(base.authorize_parameters, authorize?),
@@ -92,6 +92,13 @@ pub(crate) fn client(table: &At<written::Provider>, sheet: &mut Sheet<'_>) -> Op
     };
     check_proof(table, &client, sheet)?;
     Some((known, client))
+}
+
+/// The file's scopes, and those without which a preset's service gives no refresh token.
+fn with_needed(needed: Vec<String>, mut said: Vec<String>) -> Vec<String> {
+    let missing: Vec<_> = needed.into_iter().filter(|scope| !said.contains(scope)).collect();
+    said.extend(missing);
+    said
 }
 
 /// What is said over what was known: the same names are replaced, others added.
