@@ -28,6 +28,7 @@ use crate::headers::OMITTABLE;
 use crate::issuers::Issuer;
 use crate::limits;
 use crate::monday::kinds::KIND_NAMES;
+use crate::oauth::web::Web;
 use crate::pipeline::lifetimes::Shared;
 use crate::pipeline::refusal::Unauthorized;
 use crate::pipeline::reply::facts::REASONS;
@@ -102,7 +103,7 @@ impl Gateway {
     pub(crate) async fn start(config: &Config, metrics: Arc<Metrics>, clock: Clock) -> Result<Self, StartFault> {
         let (service, certificates) = service(config, &clock)?;
         let control = Control::start().map_err(StartFault::Thread)?;
-        let (issuers, _keepers): (Vec<_>, Vec<_>) = Issuer::all(&config.issuers, &clock).into_iter().unzip();
+        let issuers = issuers(config, &control, &clock)?;
         let snapshot = snapshot(config, certificates, &metrics, &issuers)?;
         let access_log = access_log(config, &metrics)?;
         let listeners = config.server.listen.iter().map(|&address| Listener::bind(address));
@@ -288,6 +289,16 @@ fn listener_tls(files: &resolved::Tls, clock: &Clock) -> Result<tls::Server, Sta
         .collect();
     let versions = if files.only_1_3 { Versions::Only13 } else { Versions::From12 };
     Ok(tls::server_config(&paths, versions, &Tickets::new()?, clock)?)
+}
+
+/// The issuers of other clients' tokens; their keys are kept on the control plane.
+fn issuers(config: &Config, control: &Control, clock: &Clock) -> Result<Vec<Arc<Issuer>>, StartFault> {
+    let (issuers, keepers): (Vec<_>, Vec<_>) = Issuer::all(&config.issuers, clock).into_iter().unzip();
+    if !keepers.is_empty() {
+        let web = Web::new(None)?;
+        keepers.into_iter().for_each(|keeper| control.run(keeper.run(web.clone())));
+    }
+    Ok(issuers)
 }
 
 fn snapshot(

@@ -96,7 +96,7 @@ impl Granting {
         match tokio::time::timeout(FIRST_ATTEMPT, making.open()).await {
             Ok(Ok(vault)) => {
                 tasks.spawn(vault.clone().keep_sealed());
-                run(making.grants(vault)?, &tell, &mut tasks);
+                run(making.grants(vault)?, &making.web, &tell, &mut tasks);
             }
             Ok(Err(fault)) if !is_unreachable(&fault) => return Err(fault),
             unreachable => {
@@ -130,9 +130,10 @@ fn is_unreachable(fault: &GrantingFault) -> bool {
 }
 
 /// Spawns what keeps grants.
-fn run(grants: Grants, tell: &watch::Sender<Option<Grants>>, tasks: &mut JoinSet<()>) {
+fn run(grants: Grants, web: &Web, tell: &watch::Sender<Option<Grants>>, tasks: &mut JoinSet<()>) {
     tasks.spawn(grants.clone().follow());
     tasks.spawn(grants.clone().keep_alive());
+    tasks.spawn(grants.clone().deliver_events(web.clone()));
     tasks.spawn(grants.clone().watch_uninstalled());
     tell.send_replace(Some(grants));
 }
@@ -146,7 +147,7 @@ async fn open_later(making: Making, tell: watch::Sender<Option<Grants>>) {
             Ok((vault, grants)) => {
                 tracing::info!("the vault is open");
                 tasks.spawn(vault.keep_sealed());
-                run(grants, &tell, &mut tasks);
+                run(grants, &making.web, &tell, &mut tasks);
                 break;
             }
             Err(fault) if is_unreachable(&fault) => {}
