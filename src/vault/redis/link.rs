@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use ::redis::RedisError;
 use ::redis::aio::MultiplexedConnection;
+use tokio::time::Instant;
 
 use crate::limits::{VAULT_HANGS, VAULT_PATIENCE};
 use crate::vault::VaultFault;
-use crate::vault::redis::dial::{Dial, Durable};
+use crate::vault::redis::dial::{self, Dial, Durable};
 use crate::vault::redis::{fault_of, is_lost, late};
 
 #[expect(
@@ -17,6 +18,10 @@ use crate::vault::redis::{fault_of, is_lost, late};
     reason = "the control plane: held while a connection is made, so that one is made and not many"
 )]
 type Slot = tokio::sync::Mutex<Option<Made>>;
+
+/// After so much rest a connection is asked whether it is still there: a server, or something between, may have closed it, and whoever
+/// only then finds out cannot tell whether his write was done.
+const RESTED: Duration = Duration::from_secs(1);
 
 /// See the module.
 pub(crate) struct Link {
@@ -49,6 +54,8 @@ struct Made {
     number: u64,
     connection: MultiplexedConnection,
     durable: Durable,
+    /// When it was given to somebody last.
+    used: Instant,
 }
 
 impl Link {
@@ -62,7 +69,7 @@ impl Link {
         patience: Duration,
         question: impl AsyncFnOnce(MultiplexedConnection, Durable) -> Result<T, RedisError>,
     ) -> Result<T, VaultFault> {
-        let began = tokio::time::Instant::now();
+        let began = Instant::now();
         let connecting = tokio::time::timeout(patience.min(VAULT_PATIENCE), self.connection());
         let made = connecting.await.map_err(|_late| late())??;
         let mut waiting = Waiting { hung: &self.hung, number: made.number, began, is_answered: false };
@@ -86,11 +93,15 @@ impl Link {
     async fn connection(&self) -> Result<Made, VaultFault> {
         let mut slot = self.slot.lock().await;
         let hung = self.hung.load(Ordering::Relaxed);
-        if let Some(made) = slot.as_ref().filter(|made| made.number.saturating_add(1) != hung) {
+        if let Some(made) = slot.as_mut().filter(|made| made.number.saturating_add(1) != hung)
+            && (made.used.elapsed() < RESTED || answers(&mut made.connection).await)
+        {
+            made.used = Instant::now();
             return Ok(made.clone());
         }
+        *slot = None;
         let (connection, durable) = self.dial.connect().await?;
-        let made = Made { number: next(), connection, durable };
+        let made = Made { number: next(), connection, durable, used: Instant::now() };
         *slot = Some(made.clone());
         Ok(made)
     }
@@ -113,6 +124,11 @@ impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Link").finish_non_exhaustive()
     }
+}
+
+async fn answers(connection: &mut MultiplexedConnection) -> bool {
+    let asked = tokio::time::timeout(VAULT_PATIENCE / 3, dial::ask::<String>(connection, &["PING"])).await;
+    matches!(asked, Ok(Ok(_)))
 }
 
 fn next() -> u64 {
