@@ -15,7 +15,7 @@ use crate::vault::{Table, Vault};
   monday-gateway vault show planner/1825529/4012689/github")]
 pub(crate) struct ShowArgs {
     /// As `vault list` names it: app/account/user/provider
-    grant: String,
+    pub(super) grant: String,
     /// Answer in JSON
     #[arg(long)]
     pub(super) json: bool,
