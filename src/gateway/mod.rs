@@ -17,6 +17,8 @@ pub(crate) mod pace;
 pub(crate) mod pages;
 pub(crate) mod readiness;
 #[cfg(test)]
+mod jwt_tests;
+#[cfg(test)]
 mod tests;
 pub(crate) mod tunnel;
 pub(crate) mod worker;
