@@ -310,6 +310,6 @@ pub(crate) mod tests {
     #[test]
     fn a_kind_that_is_none_is_answered_with_those_that_are() {
         assert_eq!(kind_by_name("view"), Ok(Kind::View));
-        assert!(kind_by_name("veiw").unwrap_err().contains("view, authorization, public"));
+        assert!(kind_by_name("veiw").unwrap_err().contains("view, authorization, jwt, public"));
     }
 }

@@ -56,7 +56,7 @@ fn parse(text: &str, base_dir: &Path) -> Result<StoreAddress, &'static str> {
             path => Ok(StoreAddress::Sqlite(base_dir.join(path.strip_prefix("//").unwrap_or(path)))),
         };
     }
-    let url = Url::parse(text).map_err(|_| "this is no store that is known here")?;
+    let url = Url::parse(text).map_err(|_unread| "this is no store that is known here")?;
     let secret = Secret::new(text);
     match url.scheme() {
         "postgres" | "postgresql" => Ok(StoreAddress::Postgres(secret)),

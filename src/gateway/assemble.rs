@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
 
-use crate::authorize::door;
+use crate::authorize::flow::FlowFault;
 use crate::clock::Clock;
 use crate::config::resolved::{self, Config};
 use crate::gateway::connection::{Service, Tls};
 use crate::gateway::control::Control;
 use crate::gateway::granting::{Granting, GrantingFault};
+use crate::gateway::pages;
 use crate::gateway::internal::Api;
 use crate::gateway::internal::listen::{Bound, ListenFault};
 use crate::gateway::listener::{BindFault, Door, Listener, Loads};
@@ -28,6 +29,7 @@ use crate::headers::OMITTABLE;
 use crate::issuers::Issuer;
 use crate::limits;
 use crate::monday::kinds::KIND_NAMES;
+use crate::oauth::web::Web;
 use crate::pipeline::lifetimes::Shared;
 use crate::pipeline::refusal::Unauthorized;
 use crate::pipeline::reply::facts::REASONS;
@@ -80,6 +82,9 @@ pub(crate) enum StartFault {
     /// The access log's file.
     #[error("cannot write the access log: {0}")]
     AccessLog(io::Error),
+    /// The pages that the gateway serves.
+    #[error(transparent)]
+    Pages(#[from] FlowFault),
     /// The metrics' registry.
     #[error("cannot count: {0}")]
     Metrics(String),
@@ -102,7 +107,7 @@ impl Gateway {
     pub(crate) async fn start(config: &Config, metrics: Arc<Metrics>, clock: Clock) -> Result<Self, StartFault> {
         let (service, certificates) = service(config, &clock)?;
         let control = Control::start().map_err(StartFault::Thread)?;
-        let (issuers, _keepers): (Vec<_>, Vec<_>) = Issuer::all(&config.issuers, &clock).into_iter().unzip();
+        let issuers = issuers(config, &control, &clock)?;
         let snapshot = snapshot(config, certificates, &metrics, &issuers)?;
         let access_log = access_log(config, &metrics)?;
         let listeners = config.server.listen.iter().map(|&address| Listener::bind(address));
@@ -110,6 +115,7 @@ impl Gateway {
         let internal = config.internal.as_ref().map(|internal| Ok::<_, ListenFault>((Bound::new(internal)?, internal)));
         let internal = internal.transpose()?;
         let granting = Granting::start(&control, config, (&metrics, &clock)).await?;
+        let pages = pages::start(&control, config, &clock, granting.grants.clone())?;
         let internal_address = internal.as_ref().and_then(|(bound, _)| bound.address());
         if let Some((bound, internal)) = internal {
             control.run(bound.serve(Api::new(config, internal, granting.grants.clone(), clock.clone())));
@@ -136,8 +142,7 @@ impl Gateway {
             service: service.clone(),
         };
         let mut doors: Vec<_> = listeners.into_iter().map(|listener| (listener, door.clone())).collect();
-        let shared =
-            Arc::new(Shared { clock, metrics, door: door::Door::shut(), grants: gateway.granting.port.clone() });
+        let shared = Arc::new(Shared { clock, metrics, door: pages, grants: gateway.granting.port.clone() });
         for (id, orders) in receivers.into_iter().enumerate() {
             let start = Start {
                 id,
@@ -288,6 +293,16 @@ fn listener_tls(files: &resolved::Tls, clock: &Clock) -> Result<tls::Server, Sta
         .collect();
     let versions = if files.only_1_3 { Versions::Only13 } else { Versions::From12 };
     Ok(tls::server_config(&paths, versions, &Tickets::new()?, clock)?)
+}
+
+/// The issuers of other clients' tokens; their keys are kept on the control plane.
+fn issuers(config: &Config, control: &Control, clock: &Clock) -> Result<Vec<Arc<Issuer>>, StartFault> {
+    let (issuers, keepers): (Vec<_>, Vec<_>) = Issuer::all(&config.issuers, clock).into_iter().unzip();
+    if !keepers.is_empty() {
+        let web = Web::new(None)?;
+        keepers.into_iter().for_each(|keeper| control.run(keeper.run(web.clone())));
+    }
+    Ok(issuers)
 }
 
 fn snapshot(

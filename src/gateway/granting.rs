@@ -94,7 +94,10 @@ impl Granting {
         let (port, questions) = port::open(Arc::clone(&making.generations), Arc::clone(&making.marks));
         tasks.spawn(port::serve(questions, grants.clone()));
         match tokio::time::timeout(FIRST_ATTEMPT, making.open()).await {
-            Ok(Ok(vault)) => run(making.grants(vault)?, &tell, &mut tasks),
+            Ok(Ok(vault)) => {
+                tasks.spawn(vault.clone().keep_sealed());
+                run(making.grants(vault)?, &making.web, &tell, &mut tasks);
+            }
             Ok(Err(fault)) if !is_unreachable(&fault) => return Err(fault),
             unreachable => {
                 let why = unreachable.map_or_else(|_| "no answer in time".to_owned(), |fault| words(&fault));
@@ -127,9 +130,10 @@ fn is_unreachable(fault: &GrantingFault) -> bool {
 }
 
 /// Spawns what keeps grants.
-fn run(grants: Grants, tell: &watch::Sender<Option<Grants>>, tasks: &mut JoinSet<()>) {
+fn run(grants: Grants, web: &Web, tell: &watch::Sender<Option<Grants>>, tasks: &mut JoinSet<()>) {
     tasks.spawn(grants.clone().follow());
     tasks.spawn(grants.clone().keep_alive());
+    tasks.spawn(grants.clone().deliver_events(web.clone()));
     tasks.spawn(grants.clone().watch_uninstalled());
     tell.send_replace(Some(grants));
 }
@@ -139,10 +143,11 @@ async fn open_later(making: Making, tell: watch::Sender<Option<Grants>>) {
     let mut tasks = JoinSet::new();
     loop {
         tokio::time::sleep(ATTEMPT_PAUSE).await;
-        match making.open().await.and_then(|vault| making.grants(vault)) {
-            Ok(grants) => {
+        match making.open().await.and_then(|vault| Ok((vault.clone(), making.grants(vault)?))) {
+            Ok((vault, grants)) => {
                 tracing::info!("the vault is open");
-                run(grants, &tell, &mut tasks);
+                tasks.spawn(vault.keep_sealed());
+                run(grants, &making.web, &tell, &mut tasks);
                 break;
             }
             Err(fault) if is_unreachable(&fault) => {}

@@ -7,12 +7,17 @@ pub(crate) mod connection;
 pub(crate) mod control;
 pub(crate) mod flow;
 pub(crate) mod granting;
+#[cfg(test)]
+mod grants_tests;
 pub(crate) mod http1;
 pub(crate) mod http2;
 pub(crate) mod internal;
 pub(crate) mod listener;
 pub(crate) mod pace;
+pub(crate) mod pages;
 pub(crate) mod readiness;
+#[cfg(test)]
+mod jwt_tests;
 #[cfg(test)]
 mod tests;
 pub(crate) mod tunnel;

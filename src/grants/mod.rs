@@ -30,6 +30,7 @@ use crate::grants::uninstall::Marks;
 use crate::limits;
 use crate::oauth::discovery::Discovery;
 use crate::oauth::provider::{Per, Provider};
+use crate::oauth::web::Web;
 use crate::telemetry::metrics::Metrics;
 use crate::vault::{Change, Expected, Table, Vault, VaultFault, Written};
 
@@ -187,6 +188,11 @@ impl Grants {
         Self(Arc::new(Inner { vault, discovery, clock, journal, metrics, apps, terms, cache, refreshing, marks }))
     }
 
+    /// Where they are kept.
+    pub(crate) fn vault(&self) -> Vault {
+        self.0.vault.clone()
+    }
+
     /// Takes over what other gateways change, until the vault is closed.
     pub(crate) async fn follow(self) {
         let mut changes = self.0.vault.changes();
@@ -271,6 +277,11 @@ impl Grants {
         let records = self.0.vault.list(Table::Grants, &prefix, after, limit).await?;
         let read = |record: crate::vault::Record| Some((GrantKey::of_row(&record.key)?, decode(&record.plain).ok()?));
         Ok(records.into_iter().filter_map(read).collect())
+    }
+
+    /// Tells backends what happens to grants, until the vault is closed.
+    pub(crate) async fn deliver_events(self, web: Web) {
+        self.0.journal.clone().deliver(web).await;
     }
 
     /// A client of the internal API is about to be given this grant's token. Only when this returns may it be.

@@ -19,6 +19,8 @@ use crate::clock::Clock;
 use crate::config::resolved::grants::Events;
 use crate::grants::record::GrantKey;
 use crate::limits;
+use crate::oauth::reach::Reach;
+use crate::oauth::web::{Question, Web};
 use crate::secret::Secret;
 use crate::vault::{Change, Expected, Record, Table, Vault, VaultFault, Written};
 
@@ -31,6 +33,16 @@ pub(crate) trait Post: Send + Sync {
         fields: HeaderMap,
         body: Bytes,
     ) -> impl Future<Output = Result<StatusCode, String>> + Send;
+}
+
+impl Post for Web {
+    async fn post(&self, url: &Url, fields: HeaderMap, body: Bytes) -> Result<StatusCode, String> {
+        let mut question = Question::post(url.clone(), "application/json", body);
+        for (name, value) in &fields {
+            question = question.with(name.clone(), value.clone());
+        }
+        self.ask(question, Reach::Configured).await.map(|answer| answer.status).map_err(|fault| fault.to_string())
+    }
 }
 
 /// The events of all apps that want them.

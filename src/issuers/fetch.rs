@@ -2,11 +2,14 @@
 //! one. OpenID Connect Discovery 1.0, section 4; RFC 8414, section 3.
 
 use bytes::Bytes;
+use http::StatusCode;
 use url::Url;
 
 use crate::config::resolved::grants::Issuer as Rules;
 use crate::issuers::key_set::KeySetFlaw;
 use crate::json::{self, Walk};
+use crate::oauth::reach::Reach;
+use crate::oauth::web::{Question, Web, host_of};
 
 /// How deep metadata may nest.
 const DEPTH: usize = 8;
@@ -15,6 +18,17 @@ const DEPTH: usize = 8;
 pub(crate) trait Fetch: Send + Sync {
     /// The body of a 200.
     fn get(&self, url: &Url) -> impl Future<Output = Result<Bytes, String>> + Send;
+}
+
+impl Fetch for Web {
+    async fn get(&self, url: &Url) -> Result<Bytes, String> {
+        let answer =
+            self.ask(Question::get(url.clone()), Reach::Configured).await.map_err(|fault| fault.to_string())?;
+        if answer.status == StatusCode::OK {
+            return Ok(answer.body);
+        }
+        Err(format!("{}: it answered {}", host_of(url), answer.status))
+    }
 }
 
 /// Why there is no key set.

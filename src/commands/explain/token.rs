@@ -315,7 +315,7 @@ mod tests {
     fn a_refused_token_is_told_why() {
         for (words, says) in [
             (&["--expired"][..], "1 d 0 h ago"),
-            (&["--aud", "https://other.example.com/x"], "which is no public_url"),
+            (&["--aud", "https://other.example.com/x"], "no public_url of gateway.toml"),
             (&["--claims", r#"{"iat":1800009000}"#], "is this machine's clock right?"),
             (&["--claims", r#"{"platformAppId":8}"#], "8; the app's: 7"),
             (&["--claims", r#"{"exp":"x"}"#], "`exp` is no integer"),

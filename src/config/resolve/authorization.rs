@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::config::address::is_host_name;
 use crate::config::mask::quotable;
-use crate::config::read::{Field, Named, OneOrMany};
+use crate::config::read::{Field, OneOrMany};
 use crate::config::resolve::providers::{MONDAY, Providers};
 use crate::config::resolve::routes::index_of;
 use crate::config::resolved::grants::{AppAuthorization, BackTo, Events, Identity, Mode, OnUninstall};
@@ -45,7 +45,7 @@ impl OfApp<'_> {
         let is = &table.is;
         let mode = self.mode(table, sheet);
         let back_to = back_to(&is.back_to, sheet);
-        let identity = self.identity(table, sheet);
+        let identity = identity(table, sheet);
         let events = is.events.optional().and_then(|events| match events {
             Some(events) => self::events(events, sheet).map(Some),
             None => Some(None),
@@ -205,26 +205,6 @@ impl OfApp<'_> {
         );
     }
 
-    fn identity(&self, table: &At<written::AppAuthorization>, sheet: &mut Sheet<'_>) -> Option<Identity> {
-        let is = &table.is;
-        let asks_monday = is.grants.optional()?.is_some_and(|grants| grants.is.0.iter().any(|name| name.is == MONDAY));
-        match is.identity.optional()? {
-            None if asks_monday => Some(Identity::Monday),
-            None => Some(Identity::Confirm),
-            Some(At { is: Identity::Monday, place }) if !asks_monday && is.grants.given().is_some() => sheet.refuse(
-                *place,
-                "who is in the browser, monday's consent step tells, and this app asks for no monday grant",
-                "put \"monday\" at the beginning of `grants`, or write identity = \"confirm\"",
-            ),
-            Some(At { is: Identity::Confirm, place }) if asks_monday => sheet.refuse(
-                *place,
-                "monday's consent step tells who is in the browser, and a confirmation tells less",
-                "remove it, or remove \"monday\" from `grants`",
-            ),
-            Some(identity) => Some(identity.is),
-        }
-    }
-
     /// Tokens of this URL are verified with the signing secret, then the client secret.
     fn check_signing(&self, table: &At<written::AppAuthorization>, sheet: &mut Sheet<'_>) {
         if self.app.signing_secret.is_absent() && !sheet.is_broken() {
@@ -238,6 +218,26 @@ impl OfApp<'_> {
                 format!("add signing_secret = {{ env = \"...\" }} to [apps.{}]", self.name.is),
             );
         }
+    }
+}
+
+fn identity(table: &At<written::AppAuthorization>, sheet: &mut Sheet<'_>) -> Option<Identity> {
+    let is = &table.is;
+    let asks_monday = is.grants.optional()?.is_some_and(|grants| grants.is.0.iter().any(|name| name.is == MONDAY));
+    match is.identity.optional()? {
+        None if asks_monday => Some(Identity::Monday),
+        None => Some(Identity::Confirm),
+        Some(At { is: Identity::Monday, place }) if !asks_monday && is.grants.given().is_some() => sheet.refuse(
+            *place,
+            "who is in the browser, monday's consent step tells, and this app asks for no monday grant",
+            "put \"monday\" at the beginning of `grants`, or write identity = \"confirm\"",
+        ),
+        Some(At { is: Identity::Confirm, place }) if asks_monday => sheet.refuse(
+            *place,
+            "monday's consent step tells who is in the browser, and a confirmation tells less",
+            "remove it, or remove \"monday\" from `grants`",
+        ),
+        Some(identity) => Some(identity.is),
     }
 }
 
@@ -271,8 +271,13 @@ fn back_to_host(host: &At<String>, sheet: &mut Sheet<'_>) -> Option<BackTo> {
     if lower.contains("://") || lower.contains('/') {
         return refuse("this names hosts only: `backToUrl` is always https, and may have any path", sheet);
     }
-    if lower.contains(':') {
-        return refuse("this names hosts only, without a port", sheet);
+    if let Some((name, port)) = lower.rsplit_once(':') {
+        let number = port.parse::<u16>().unwrap_or(0);
+        let is_plain = number != 0 && number != 443 && number.to_string() == port;
+        if is_plain && matches!(name, "localhost" | "127.0.0.1") {
+            return Some(BackTo::Port(lower));
+        }
+        return refuse("this names hosts only, without a port; on this machine alone, a port is written", sheet);
     }
     match lower.strip_prefix("*.") {
         Some(domain) if is_host_name(domain) && domain.contains('.') => Some(BackTo::Below(format!(".{domain}"))),
@@ -302,9 +307,4 @@ fn event_key(source: &SecretSource, place: Place, sheet: &mut Sheet<'_>) -> Opti
         return Some(secret);
     }
     sheet.refuse(place, "this key is too short to sign with, or is not base64 after `whsec_`", right)
-}
-
-/// The names of a `Named` table.
-pub(crate) fn names_of<T>(tables: &Field<Named<T>>) -> Vec<&str> {
-    tables.given().map_or_else(Vec::new, |tables| tables.is.0.iter().map(|(name, _)| name.is.as_str()).collect())
 }

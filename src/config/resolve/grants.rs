@@ -182,7 +182,7 @@ pub(crate) fn pages(file: &written::File, sheet: &mut Sheet<'_>) -> Option<Brand
     );
     let color = checked(&is.color, color, sheet);
     let support = checked(&is.support, support, sheet);
-    let words = checked(&is.words, |at, sheet| path(at, sheet), sheet);
+    let words = checked(&is.words, path, sheet);
     Some(Branding { name: name?, logo: logo?, color: color?, support: support?, words: words? })
 }
 

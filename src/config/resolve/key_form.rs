@@ -1,4 +1,4 @@
-//! Providers of type "api_key": the form's fields, and the request that tests what was typed. Every `{name}` must be a field; the
+//! Providers of `type = "api_key"`: the form's fields, and the request that tests what was typed. Every `{name}` must be a field; the
 //! test is https (http to loopback only), whatever is typed.
 
 use http::HeaderName;

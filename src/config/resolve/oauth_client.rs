@@ -18,9 +18,9 @@ use crate::oauth::provider::{AfterExchange, Client, ClientAuthentication, Endpoi
 use crate::secret::Secret;
 
 /// An idle chain of refresh tokens is used once in this time.
-const KEEPALIVE: Duration = Duration::from_secs(30 * 86_400);
+const KEEPALIVE: Duration = Duration::from_hours(30 * 24);
 /// The least that makes sense: background work looks once in a while.
-const LEAST: Duration = Duration::from_secs(60);
+const LEAST: Duration = Duration::from_mins(1);
 const POINTER_RIGHT: &str = "a JSON pointer, as in \"/authed_user/access_token\"";
 
 /// What the gateway sends itself; a file cannot replace it.
@@ -172,7 +172,7 @@ impl Written<'_> {
                 refresh: url(self.refresh).or(refresh),
                 revoke: url(self.revoke).or(revoke),
                 // An issuer that the preset knows is the service's own, and not of other hosts.
-                issuer: self.iss.map(|iss| iss.is.clone()).or(issuer.filter(|_| !moved)),
+                issuer: self.iss.map(|iss| iss.is.clone()).or_else(|| issuer.filter(|_| !moved)),
             }),
             (None, None) => sheet.absent(
                 whole,

@@ -153,13 +153,11 @@ fn connect_by(is: &written::Provider, sheet: &mut Sheet<'_>) -> Option<ConnectBy
 }
 
 fn header_of(name: &At<String>, is: &written::Provider, sheet: &mut Sheet<'_>) -> Option<HeaderName> {
-    match is.header.optional()? {
-        Some(written) => settable_name(written, "a provider", sheet),
-        None => {
-            let default = Provider::value_header(&name.is, "access-token")?;
-            settable_name(&At::new(default.as_str().to_owned(), name.place), "a provider", sheet)
-        }
+    if let Some(written) = is.header.optional()? {
+        return settable_name(written, "a provider", sheet);
     }
+    let default = Provider::value_header(&name.is, "access-token")?;
+    settable_name(&At::new(default.as_str().to_owned(), name.place), "a provider", sheet)
 }
 
 /// The headers of values: `X-<Provider>-<Name>`, each once.
@@ -232,5 +230,5 @@ pub(crate) fn pairs<T, Out>(
     all.into_iter().collect()
 }
 
-/// A duration of a provider: from an hour to ten years.
-pub(crate) const LONGEST: Duration = Duration::from_secs(10 * 365 * 86_400);
+/// The longest duration of a provider: ten years.
+pub(crate) const LONGEST: Duration = Duration::from_hours(10 * 365 * 24);

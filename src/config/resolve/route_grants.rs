@@ -29,7 +29,7 @@ impl Reading<'_> {
         let (grants, require) = (route.grants.optional(), route.require.optional());
         let kind = self.kind()?;
         if kind == Kind::Public {
-            return self.none_on_public([grants?, require?], sheet);
+            return none_on_public([grants?, require?], sheet);
         }
         let app = self.named_app();
         let grants = self.listed(&route.grants, app, sheet);
@@ -49,19 +49,6 @@ impl Reading<'_> {
             }
         }
         Some(RouteGrants { all, require })
-    }
-
-    fn none_on_public(&self, lists: [Option<&At<Many<String>>>; 2], sheet: &mut Sheet<'_>) -> Option<RouteGrants> {
-        let mut is_right = true;
-        for list in lists.into_iter().flatten().filter(|list| !list.is.0.is_empty()) {
-            is_right = false;
-            let _: Option<()> = sheet.refuse(
-                list.place,
-                "a public route knows nobody, so it has nobody's grants",
-                "choose another kind, or remove it",
-            );
-        }
-        is_right.then(RouteGrants::default)
     }
 
     /// The app as written, if the route names one that is there.
@@ -133,6 +120,19 @@ impl Reading<'_> {
             None => Some(None),
         }
     }
+}
+
+fn none_on_public(lists: [Option<&At<Many<String>>>; 2], sheet: &mut Sheet<'_>) -> Option<RouteGrants> {
+    let mut is_right = true;
+    for list in lists.into_iter().flatten().filter(|list| !list.is.0.is_empty()) {
+        is_right = false;
+        let _: Option<()> = sheet.refuse(
+            list.place,
+            "a public route knows nobody, so it has nobody's grants",
+            "choose another kind, or remove it",
+        );
+    }
+    is_right.then(RouteGrants::default)
 }
 
 /// What the app's Authorization URL asks for.

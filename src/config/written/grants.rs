@@ -46,7 +46,7 @@ table! {
 table! {
     /// Other hosts than monday's own, for tests.
     Monday {
-        /// Below it are /oauth2/authorize and /oauth_ms/oauth/token.
+        /// Below it are `/oauth2/authorize` and `/oauth_ms/oauth/token`.
         auth_url: Endpoint = "https://auth.monday.com",
         /// The GraphQL API.
         api_url: Endpoint = "https://api.monday.com/v2",

@@ -16,7 +16,9 @@ use crate::config::units::{Size, Span};
 pub(crate) use crate::config::written::grants::{
     AppAuthorization, Events, Internal, InternalClient, InternalTls, Issuer, Monday, Pages, Vault,
 };
-pub(crate) use crate::config::written::providers::{After, KeyBasic, KeyField, KeyTest, Provider, ProviderType};
+#[cfg(test)]
+pub(crate) use crate::config::written::providers::{After, KeyBasic, KeyField};
+pub(crate) use crate::config::written::providers::{KeyTest, Provider, ProviderType};
 use crate::monday::kinds::Kind;
 use crate::oauth::provider::MondayGeneration;
 

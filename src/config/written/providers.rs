@@ -46,17 +46,17 @@ table! {
         authentication: ClientAuthentication,
         /// How token requests are written: "form" or "json".
         format: RequestFormat,
-        /// JSON pointer of the object with the token in an answer: "" (the answer itself), or as in "/authed_user".
+        /// JSON pointer of the object with the token in an answer: "" (the answer itself), or as in `/authed_user`.
         token_at: String,
         /// Values of the token answer that backends need: name = JSON pointer. They become `X-<Provider>-<Name>`.
         keep: Named<String>,
         /// Asked once after each consent, for values that the token answer does not have.
         after: After,
-        /// For type "api_key": what users type in, in the form's order. The first is what `header` carries.
+        /// For `type = "api_key"`: what users type in, in the form's order. The first is what `header` carries.
         fields: Many<KeyField>,
-        /// For type "api_key": where users find their keys.
+        /// For `type = "api_key"`: where users find their keys.
         help_url: Endpoint,
-        /// For type "api_key": a request that succeeds with good keys only.
+        /// For `type = "api_key"`: a request that succeeds with good keys only.
         test: KeyTest,
         /// Whose a grant is: each user connects, or one person for the whole account.
         per: Per = "user",

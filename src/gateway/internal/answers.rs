@@ -35,7 +35,7 @@ pub(super) struct GrantPage {
     /// In an order that stays.
     pub(super) grants: Vec<ListedGrant>,
     /// Given as `after`, it asks for the next page; null on the last.
-    #[schemars(required)]
+    #[schemars(required, extend("type" = ["string", "null"]))]
     pub(super) next: Option<String>,
 }
 
@@ -44,7 +44,7 @@ pub(super) struct GrantPage {
 #[schemars(deny_unknown_fields)]
 pub(super) struct ListedGrant {
     /// monday's user id; null for a grant that is the account's.
-    #[schemars(required)]
+    #[schemars(required, extend("type" = ["integer", "null"]))]
     pub(super) user_id: Option<i64>,
     /// The provider's name in gateway.toml.
     pub(super) provider: String,

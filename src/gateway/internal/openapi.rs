@@ -87,7 +87,7 @@ fn parameters(operation: &Operation) -> Vec<Value> {
         all.push(json!({
             "name": "after", "in": "query", "required": false,
             "description": "`next` of the page before.",
-            "schema": { "type": "string", "pattern": "^[A-Za-z0-9_-]+$" },
+            "schema": { "type": "string", "pattern": "^(-|[0-9]{1,19})/[A-Za-z0-9._-]{1,64}$" },
         }));
         all.push(json!({
             "name": "limit", "in": "query", "required": false,
@@ -99,7 +99,7 @@ fn parameters(operation: &Operation) -> Vec<Value> {
 }
 
 fn path_parameter(ask: Ask, name: &str) -> Value {
-    let id = || json!({ "type": "integer", "format": "int64", "minimum": 0 });
+    let id = || json!({ "type": "integer", "format": "int64", "minimum": 0, "maximum": i64::MAX });
     let (schema, description) = match name {
         "app" => (json!({ "type": "string", "minLength": 1 }), "The app's name in gateway.toml."),
         "account" => (id(), "monday's account id."),

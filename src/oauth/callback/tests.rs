@@ -1,5 +1,4 @@
 use proptest::prelude::*;
-use url::Url;
 
 use super::*;
 
@@ -53,25 +52,17 @@ fn what_is_malformed_is_refused() {
 
 #[test]
 fn another_issuers_answer_is_refused_and_so_is_none_where_it_always_comes() {
-    let url = Url::parse("https://a.example/").unwrap();
-    let asked = |issuer: Option<&str>, requires_iss| Located {
-        authorize: url.clone(),
-        token: url.clone(),
-        refresh: url.clone(),
-        revoke: None,
-        issuer: issuer.map(str::to_owned),
-        requires_iss,
-    };
-    let judge = |query: &str, located: &Located| parse(query).unwrap().judge_issuer(located);
+    let asked = |name, is_always_named| AskedIssuer { name, is_always_named };
+    let judge = |query: &str, asked| parse(query).unwrap().judge_issuer(asked);
     let (own, other, none) = ("state=s&code=a&iss=https%3A%2F%2Fa.example", "state=s&code=a&iss=https%3A%2F%2Fb.example", "state=s&code=a");
     let known = Some("https://a.example");
-    assert_eq!(judge(own, &asked(known, true)), Ok(()));
-    assert_eq!(judge(other, &asked(known, true)), Err(CallbackFlaw::OtherIssuer));
-    assert_eq!(judge(other, &asked(known, false)), Err(CallbackFlaw::OtherIssuer));
-    assert_eq!(judge(none, &asked(known, true)), Err(CallbackFlaw::NoIssuer));
-    assert_eq!(judge(none, &asked(known, false)), Ok(()));
-    assert_eq!(judge(other, &asked(None, false)), Ok(()));
-    assert_eq!(judge("state=s&error=access_denied", &asked(known, true)), Err(CallbackFlaw::NoIssuer));
+    assert_eq!(judge(own, asked(known, true)), Ok(()));
+    assert_eq!(judge(other, asked(known, true)), Err(CallbackFlaw::OtherIssuer));
+    assert_eq!(judge(other, asked(known, false)), Err(CallbackFlaw::OtherIssuer));
+    assert_eq!(judge(none, asked(known, true)), Err(CallbackFlaw::NoIssuer));
+    assert_eq!(judge(none, asked(known, false)), Ok(()));
+    assert_eq!(judge(other, asked(None, false)), Ok(()));
+    assert_eq!(judge("state=s&error=access_denied", asked(known, true)), Err(CallbackFlaw::NoIssuer));
 }
 
 proptest! {
