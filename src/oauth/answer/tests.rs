@@ -6,7 +6,11 @@ use super::*;
 use crate::oauth::fakes;
 
 fn answer(status: u16, body: &[u8]) -> Answer {
-    Answer { status: StatusCode::from_u16(status).unwrap(), fields: HeaderMap::new(), body: Bytes::copy_from_slice(body) }
+    Answer {
+        status: StatusCode::from_u16(status).unwrap(),
+        fields: HeaderMap::new(),
+        body: Bytes::copy_from_slice(body),
+    }
 }
 
 fn judged(status: u16, body: &str) -> Result<Tokens, TokenFlaw> {
@@ -16,7 +20,14 @@ fn judged(status: u16, body: &str) -> Result<Tokens, TokenFlaw> {
 
 #[test]
 fn lifetimes_come_as_numbers_text_or_not_at_all() {
-    for (written, expires) in [("3600", Some(3700)), ("\"28800\"", Some(28900)), ("3599.9", Some(3699)), ("0", None), ("null", None), ("\"\"", None)] {
+    for (written, expires) in [
+        ("3600", Some(3700)),
+        ("\"28800\"", Some(28900)),
+        ("3599.9", Some(3699)),
+        ("0", None),
+        ("null", None),
+        ("\"\"", None),
+    ] {
         let found = judged(200, &format!(r#"{{"access_token":"t","expires_in":{written}}}"#)).unwrap();
         assert_eq!(found.expires, expires, "{written}");
     }
@@ -43,7 +54,9 @@ fn without_a_lifetime_a_jwt_says_its_own() {
 
 #[test]
 fn scopes_come_with_spaces_commas_or_as_a_list() {
-    for written in [r#""scope":"a b""#, r#""scope":"a,b""#, r#""scope":"a, b""#, r#""scopes":["a","b"]"#, r#""scope":["a","b"]"#] {
+    for written in
+        [r#""scope":"a b""#, r#""scope":"a,b""#, r#""scope":"a, b""#, r#""scopes":["a","b"]"#, r#""scope":["a","b"]"#]
+    {
         let found = judged(200, &format!(r#"{{"access_token":"t",{written}}}"#)).unwrap();
         assert_eq!(found.scopes.unwrap(), ["a", "b"], "{written}");
     }

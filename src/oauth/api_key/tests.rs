@@ -25,9 +25,14 @@ async fn tried(url: &str, key: &str, sub: &str) -> Result<(), KeyFault> {
 
 #[tokio::test]
 async fn good_keys_bad_keys_and_anything_else_are_told_apart() {
-    for (status, flaw) in
-        [(200, None), (204, None), (401, Some(KeyFlaw::BadKeys(401))), (403, Some(KeyFlaw::BadKeys(403))), (404, Some(KeyFlaw::Unexpected(404))), (500, Some(KeyFlaw::Unexpected(500)))]
-    {
+    for (status, flaw) in [
+        (200, None),
+        (204, None),
+        (401, Some(KeyFlaw::BadKeys(401))),
+        (403, Some(KeyFlaw::BadKeys(403))),
+        (404, Some(KeyFlaw::Unexpected(404))),
+        (500, Some(KeyFlaw::Unexpected(500))),
+    ] {
         let mut fake = Fake::saying(status, "").await;
         let template = format!("{}/a/{{sub}}/me?k={{key}}", fake.origin);
         let found = tried(&template, "k&y=/1", "ac/me").await;
@@ -35,7 +40,10 @@ async fn good_keys_bad_keys_and_anything_else_are_told_apart() {
         let got = &fake.got()[0];
         assert_eq!(got.line, "GET /a/ac%2Fme/me?k=k%26y%3D%2F1 HTTP/1.1");
         assert_eq!(got.field("x-key"), Some("Token k&y=/1"));
-        assert_eq!(got.field("authorization"), Some(format!("Basic {}", STANDARD.encode("ac/me/token:k&y=/1")).as_str()));
+        assert_eq!(
+            got.field("authorization"),
+            Some(format!("Basic {}", STANDARD.encode("ac/me/token:k&y=/1")).as_str())
+        );
     }
 }
 
@@ -43,17 +51,32 @@ async fn good_keys_bad_keys_and_anything_else_are_told_apart() {
 async fn what_is_typed_stays_within_its_part_and_a_typed_host_is_public() {
     for sub in ["evil.example/", "a.b", "a@evil.example", "a:1", "a#", "a?", "a\\", "-a", "127", "", "a b", "é"] {
         let fault = tried("https://{sub}.example.com/me", "key", sub).await.unwrap_err();
-        assert!(matches!(fault.flaw, KeyFlaw::Field { ref field, .. } if field == "sub") && fault.is_users(), "{sub}: {fault}");
+        assert!(
+            matches!(fault.flaw, KeyFlaw::Field { ref field, .. } if field == "sub") && fault.is_users(),
+            "{sub}: {fault}"
+        );
     }
     for host in ["127.0.0.1", "localhost:1", "[::1]", "0x7f.1", "a..b"] {
         assert!(tried("https://{sub}/me", "key", host).await.is_err(), "{host}");
     }
     let inside = tried("https://{sub}/me", "key", "localhost").await.unwrap_err();
-    assert!(matches!(inside.flaw, KeyFlaw::Web(WebFault { flaw: WebFlaw::Reach(ReachFlaw::NotPublic(_)), .. })), "{inside}");
+    assert!(
+        matches!(inside.flaw, KeyFlaw::Web(WebFault { flaw: WebFlaw::Reach(ReachFlaw::NotPublic(_)), .. })),
+        "{inside}"
+    );
     for sub in [".", ".."] {
-        assert!(matches!(tried("https://a.example/{sub}/me", "key", sub).await.unwrap_err().flaw, KeyFlaw::Field { .. }));
+        assert!(matches!(
+            tried("https://a.example/{sub}/me", "key", sub).await.unwrap_err().flaw,
+            KeyFlaw::Field { .. }
+        ));
     }
-    for template in ["{sub}://a.example/", "https://u@{sub}.example/", "https://a.example/#{sub}", "https://a.example/{other}", "nonsense"] {
+    for template in [
+        "{sub}://a.example/",
+        "https://u@{sub}.example/",
+        "https://a.example/#{sub}",
+        "https://a.example/{other}",
+        "nonsense",
+    ] {
         assert_eq!(tried(template, "key", "sub").await.unwrap_err().flaw, KeyFlaw::Template("url"), "{template}");
     }
 }

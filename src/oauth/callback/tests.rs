@@ -54,7 +54,8 @@ fn what_is_malformed_is_refused() {
 fn another_issuers_answer_is_refused_and_so_is_none_where_it_always_comes() {
     let asked = |name, is_always_named| AskedIssuer { name, is_always_named };
     let judge = |query: &str, asked| parse(query).unwrap().judge_issuer(asked);
-    let (own, other, none) = ("state=s&code=a&iss=https%3A%2F%2Fa.example", "state=s&code=a&iss=https%3A%2F%2Fb.example", "state=s&code=a");
+    let (own, other, none) =
+        ("state=s&code=a&iss=https%3A%2F%2Fa.example", "state=s&code=a&iss=https%3A%2F%2Fb.example", "state=s&code=a");
     let known = Some("https://a.example");
     assert_eq!(judge(own, asked(known, true)), Ok(()));
     assert_eq!(judge(other, asked(known, true)), Err(CallbackFlaw::OtherIssuer));

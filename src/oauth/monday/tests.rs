@@ -12,8 +12,15 @@ async fn asked(status: u16, body: &str) -> Result<Me, MeFault> {
 
 #[tokio::test]
 async fn ids_are_read_as_text_and_as_numbers() {
-    let me = Me { user_id: 4_012_689, account_id: 1_825_529, is_admin: true, is_guest: false, slug: Some("acme".to_owned()) };
-    let text = r#"{"data":{"me":{"id":"4012689","is_admin":true,"is_guest":false,"account":{"id":"1825529","slug":"acme"}}}}"#;
+    let me = Me {
+        user_id: 4_012_689,
+        account_id: 1_825_529,
+        is_admin: true,
+        is_guest: false,
+        slug: Some("acme".to_owned()),
+    };
+    let text =
+        r#"{"data":{"me":{"id":"4012689","is_admin":true,"is_guest":false,"account":{"id":"1825529","slug":"acme"}}}}"#;
     assert_eq!(asked(200, text).await, Ok(me.clone()));
     assert_eq!(asked(200, &text.replace("\"4012689\"", "4012689").replace("\"1825529\"", "1825529")).await, Ok(me));
     let bare = asked(200, r#"{"data":{"me":{"id":1,"account":{"id":2}}}}"#).await.unwrap();
@@ -26,7 +33,8 @@ async fn errors_come_with_status_200_and_quote_no_token() {
     assert_eq!(api, MeFault::Api("no scope for [...]".to_owned()));
     assert!(asked(200, r#"{"errors":["Not Authenticated"]}"#).await.unwrap_err().is_final());
     assert!(asked(401, "{}").await.unwrap_err().is_final());
-    for (status, body) in [(429, "{}"), (500, ""), (200, "<html>"), (200, "{}"), (200, r#"{"data":{"me":{"id":"x"}}}"#)] {
+    for (status, body) in [(429, "{}"), (500, ""), (200, "<html>"), (200, "{}"), (200, r#"{"data":{"me":{"id":"x"}}}"#)]
+    {
         assert!(!asked(status, body).await.unwrap_err().is_final(), "{body}");
     }
 }

@@ -15,7 +15,8 @@ async fn exchanged(fake: &Fake, change: impl FnOnce(&mut Client)) -> Result<Toke
 
 #[tokio::test]
 async fn a_code_is_exchanged_as_a_form_as_json_and_with_basic() {
-    let mut fake = Fake::saying(200, r#"{"access_token":"t","refresh_token":"r","expires_in":60,"token_type":"bearer"}"#).await;
+    let mut fake =
+        Fake::saying(200, r#"{"access_token":"t","refresh_token":"r","expires_in":60,"token_type":"bearer"}"#).await;
     let tokens = exchanged(&fake, |_| ()).await.unwrap();
     assert_eq!((tokens.access.as_str(), tokens.refresh.as_deref(), tokens.expires), ("t", Some("r"), Some(NOW + 60)));
     assert_eq!(format!("{tokens:?}"), format!("Tokens {{ expires: Some({}), .. }}", NOW + 60));
@@ -38,13 +39,17 @@ async fn a_code_is_exchanged_as_a_form_as_json_and_with_basic() {
         client.authentication = ClientAuthentication::Basic;
         client.id = "a:b c".to_owned();
         client.secrets = vec![Secret::new("s+/%")];
-        client.token_parameters = vec![("audience".to_owned(), "x".to_owned()), ("code".to_owned(), "other".to_owned())];
+        client.token_parameters =
+            vec![("audience".to_owned(), "x".to_owned()), ("code".to_owned(), "other".to_owned())];
     })
     .await
     .unwrap();
     let got = &fake.got()[0];
     assert_eq!(got.field("authorization"), Some(format!("Basic {}", STANDARD.encode("a%3Ab+c:s%2B%2F%25")).as_str()));
-    assert_eq!((got.form("client_secret"), got.form("client_id"), got.form("audience").as_deref()), (None, None, Some("x")));
+    assert_eq!(
+        (got.form("client_secret"), got.form("client_id"), got.form("audience").as_deref()),
+        (None, None, Some("x"))
+    );
     assert_eq!(got.form("code").as_deref(), Some("code-canary"));
     exchanged(&fake, |client| client.secrets.clear()).await.unwrap();
     assert_eq!(fake.got()[0].form("client_secret"), None);
@@ -75,13 +80,22 @@ async fn a_refresh_keeps_the_old_token_where_no_new_one_comes_and_takes_a_rotate
         let tokens = refresh(&fakes::discovery(), &provider, "old").await.unwrap();
         assert_eq!(tokens.refresh.as_deref(), Some(kept));
         let got = &fake.got()[0];
-        assert_eq!((got.form("grant_type").as_deref(), got.form("refresh_token").as_deref()), (Some("refresh_token"), Some("old")));
+        assert_eq!(
+            (got.form("grant_type").as_deref(), got.form("refresh_token").as_deref()),
+            (Some("refresh_token"), Some("old"))
+        );
     }
 }
 
 #[tokio::test]
 async fn no_message_quotes_what_was_sent() {
-    let fake = Fake::start(|got| answer(400, &format!(r#"{{"error":"odd","error_description":"bad code-canary, verifier-canary: {}"}}"#, got.line.len()))).await;
+    let fake = Fake::start(|got| {
+        answer(
+            400,
+            &format!(r#"{{"error":"odd","error_description":"bad code-canary, verifier-canary: {}"}}"#, got.line.len()),
+        )
+    })
+    .await;
     let told = exchanged(&fake, |_| ()).await.unwrap_err();
     assert!(!told.to_string().contains("canary") && !format!("{told:?}").contains("canary"), "{told}");
 }
@@ -89,8 +103,16 @@ async fn no_message_quotes_what_was_sent() {
 #[tokio::test]
 async fn monday_of_both_generations_is_asked_as_it_documents() {
     let jwt = "e30.eyJleHAiOjE4MDAwMDM2MDB9.c2ln"; // {"exp":1800003600}
-    for (generation, path) in [(MondayGeneration::V21, "/oauth_ms/oauth/token"), (MondayGeneration::Legacy, "/oauth2/token")] {
-        let mut fake = Fake::saying(200, &format!(r#"{{"access_token":"{jwt}","refresh_token":"r2","token_type":"Bearer","scope":"me:read boards:read"}}"#)).await;
+    for (generation, path) in
+        [(MondayGeneration::V21, "/oauth_ms/oauth/token"), (MondayGeneration::Legacy, "/oauth2/token")]
+    {
+        let mut fake = Fake::saying(
+            200,
+            &format!(
+                r#"{{"access_token":"{jwt}","refresh_token":"r2","token_type":"Bearer","scope":"me:read boards:read"}}"#
+            ),
+        )
+        .await;
         let provider = monday::provider(fakes::monday_app(&fake.origin, generation));
         let tokens = exchange(&fakes::discovery(), &provider, CODE).await.unwrap();
         assert_eq!(tokens.expires, Some(1_800_003_600));
