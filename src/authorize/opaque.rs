@@ -12,8 +12,9 @@ const BYTES: usize = 32;
 /// Characters of one.
 const CHARACTERS: usize = 43;
 
-/// One such value, as it is in a URL or a cookie.
-#[derive(Clone, PartialEq, Eq)]
+/// One such value, as it is in a URL or a cookie. Not comparable: what is compared is its hash.
+#[derive(Clone)]
+#[cfg_attr(test, derive(PartialEq, Eq))]
 pub(crate) struct Opaque(String);
 
 /// The hash of one (SHA-256).
@@ -69,6 +70,7 @@ impl Hash {
 }
 
 #[cfg(test)]
+#[expect(clippy::cast_precision_loss, reason = "statistics")]
 mod tests {
     use proptest::prelude::*;
 
@@ -92,6 +94,40 @@ mod tests {
         for text in ["", "A", &good[1..], &longer, &padded, &good.replace(|_| true, "+"), "ä"] {
             assert_eq!(Opaque::parse(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn r16_comparing_takes_the_same_time_wherever_two_differ() {
+        let ours = include_str!("opaque.rs").split("#[expect(clippy::cast_precision").next().unwrap();
+        assert_eq!(ours.matches("verify_slices_are_equal(self.0").count(), 1, "one way to compare");
+        assert!(!ours.contains("derive(Clone, Debug, PartialEq"), "no other way");
+        let known = Opaque::fresh().unwrap().hash();
+        let differing_at = |place: usize| {
+            let mut text = known.0.clone().into_bytes();
+            text[place] = if text[place] == b'A' { b'B' } else { b'A' };
+            Hash(String::from_utf8(text).unwrap())
+        };
+        let others = [differing_at(0), differing_at(42)];
+        let mut times = [Vec::new(), Vec::new()];
+        for round in 0..1_000_000_usize {
+            let class = (round.wrapping_mul(0x9e37_79b9) >> 13) % 2;
+            let began = std::time::Instant::now();
+            let is_same = std::hint::black_box(&known).is(std::hint::black_box(&others[class]));
+            times[class].push(began.elapsed().as_nanos());
+            assert!(!is_same);
+        }
+        // Dudect's statistic, without the slowest hundredth, which is the system's.
+        let [first, last] = times.map(|mut times| {
+            times.sort_unstable();
+            times.truncate(times.len() * 99 / 100);
+            let count = times.len() as f64;
+            let mean = times.iter().sum::<u128>() as f64 / count;
+            let variance = times.iter().map(|time| (*time as f64 - mean).powi(2)).sum::<f64>() / (count - 1.0);
+            (mean, variance / count, times[times.len() / 2])
+        });
+        let t = (first.0 - last.0) / (first.1 + last.1).sqrt();
+        println!("cases: 1000000 (R16); t = {t:.2}, medians {} ns and {} ns", first.2, last.2);
+        assert!(first.2.abs_diff(last.2) <= 20, "medians {} ns and {} ns", first.2, last.2);
     }
 
     proptest! {

@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
 
-use crate::authorize::door;
+use crate::authorize::flow::FlowFault;
 use crate::clock::Clock;
 use crate::config::resolved::{self, Config};
 use crate::gateway::connection::{Service, Tls};
 use crate::gateway::control::Control;
 use crate::gateway::granting::{Granting, GrantingFault};
+use crate::gateway::pages;
 use crate::gateway::internal::Api;
 use crate::gateway::internal::listen::{Bound, ListenFault};
 use crate::gateway::listener::{BindFault, Door, Listener, Loads};
@@ -81,6 +82,9 @@ pub(crate) enum StartFault {
     /// The access log's file.
     #[error("cannot write the access log: {0}")]
     AccessLog(io::Error),
+    /// The pages that the gateway serves.
+    #[error(transparent)]
+    Pages(#[from] FlowFault),
     /// The metrics' registry.
     #[error("cannot count: {0}")]
     Metrics(String),
@@ -111,6 +115,7 @@ impl Gateway {
         let internal = config.internal.as_ref().map(|internal| Ok::<_, ListenFault>((Bound::new(internal)?, internal)));
         let internal = internal.transpose()?;
         let granting = Granting::start(&control, config, (&metrics, &clock)).await?;
+        let pages = pages::start(&control, config, &clock, granting.grants.clone())?;
         let internal_address = internal.as_ref().and_then(|(bound, _)| bound.address());
         if let Some((bound, internal)) = internal {
             control.run(bound.serve(Api::new(config, internal, granting.grants.clone(), clock.clone())));
@@ -137,8 +142,7 @@ impl Gateway {
             service: service.clone(),
         };
         let mut doors: Vec<_> = listeners.into_iter().map(|listener| (listener, door.clone())).collect();
-        let shared =
-            Arc::new(Shared { clock, metrics, door: door::Door::shut(), grants: gateway.granting.port.clone() });
+        let shared = Arc::new(Shared { clock, metrics, door: pages, grants: gateway.granting.port.clone() });
         for (id, orders) in receivers.into_iter().enumerate() {
             let start = Start {
                 id,

@@ -14,7 +14,10 @@ pub(crate) mod http2;
 pub(crate) mod internal;
 pub(crate) mod listener;
 pub(crate) mod pace;
+pub(crate) mod pages;
 pub(crate) mod readiness;
+#[cfg(test)]
+mod jwt_tests;
 #[cfg(test)]
 mod tests;
 pub(crate) mod tunnel;

@@ -188,6 +188,11 @@ impl Grants {
         Self(Arc::new(Inner { vault, discovery, clock, journal, metrics, apps, terms, cache, refreshing, marks }))
     }
 
+    /// Where they are kept.
+    pub(crate) fn vault(&self) -> Vault {
+        self.0.vault.clone()
+    }
+
     /// Takes over what other gateways change, until the vault is closed.
     pub(crate) async fn follow(self) {
         let mut changes = self.0.vault.changes();

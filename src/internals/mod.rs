@@ -1,6 +1,7 @@
 //! Doors for `fuzz/`, `benches/` and the examples of what must not compile; for nobody else, and with no promise of stability.
 //! Each door for `fuzz/` runs one part on hostile input and says what came of it, in plain types. Holds no logic.
 
+pub mod flow;
 pub mod measured;
 pub mod proofs;
 

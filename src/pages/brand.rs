@@ -21,6 +21,7 @@ pub(crate) struct Brand {
     pub(crate) support: Option<(String, String)>,
     /// The style with its colour.
     pub(crate) style: String,
+    /// Its hash, for the policy.
     pub(super) hash: String,
 }
 

@@ -16,6 +16,7 @@ use crate::pipeline::guard::{host, path};
 use crate::pipeline::refusal::Refusal;
 use crate::pipeline::reply::facts::facts;
 use crate::snapshot::build;
+use crate::snapshot::served::served;
 use crate::snapshot::index::{Entry, Found, Index};
 
 /// Which route a URL takes, and why.
@@ -77,6 +78,7 @@ struct Answer<'c> {
 /// Runs the command; 0 when a route takes the request, 1 when it is refused.
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "a command speaks to a person")]
 pub(crate) fn run(args: &ExplainUrlArgs, config: &Config) -> ExitCode {
+    let config = &with_pages(config);
     let answer = match answer(&args.method, &args.url, config) {
         Ok(answer) => answer,
         Err(fault) => {
@@ -90,6 +92,14 @@ pub(crate) fn run(args: &ExplainUrlArgs, config: &Config) -> ExitCode {
         print!("{}", answer.to_text());
     }
     if matches!(answer.way, Way::Route(_)) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The configuration with the pages that the gateway serves written out as routes.
+fn with_pages(config: &Config) -> Config {
+    let mut whole = config.clone();
+    whole.routes.extend(served(config).into_iter().map(|one| one.route));
+    whole.apps.iter_mut().for_each(|app| app.authorization = None);
+    whole
 }
 
 fn answer<'c>(method: &'c Method, url: &str, config: &'c Config) -> Result<Answer<'c>, String> {
@@ -223,7 +233,9 @@ impl Answer<'_> {
     }
 
     fn upstream(&self, route: &Route) -> String {
-        let Some(upstream) = self.config.upstreams.get(route.upstream) else { return "-".to_owned() };
+        let Some(upstream) = self.config.upstreams.get(route.upstream) else {
+            return "none: the gateway answers by itself".to_owned();
+        };
         let server = match &upstream.server {
             UpstreamServer::Http { host, port } => format!("http://{host}:{port}"),
             UpstreamServer::Https { host, port, .. } => format!("https://{host}:{port}"),
@@ -451,6 +463,28 @@ mod tests {
                 "{text}"
             );
             assert!(text.contains("is refused with"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_page_that_the_gateway_serves_is_a_route_as_any_other() {
+        let file = format!(
+            "{FILE}\n[vault]\nstore = \"sqlite:vault.db\"\nkeys = [{{ env = \"KEY\" }}]\n[apps.pages]\nclient_id = \"x\"\n\
+             client_secret = {{ env = \"CS\" }}\nsigning_secret = {{ env = \"SS\" }}\n[apps.pages.authorization]\n\
+             path = \"/pages/authorize\"\ngrants = [\"monday\"]\n"
+        );
+        let config = load_text("gateway.toml", &file, Path::new("/"), Secrets::Assume)
+            .unwrap_or_else(|mistakes| panic!("{mistakes}"))
+            .config;
+        let config = with_pages(&config);
+        for (method, url, kind) in [
+            (Method::GET, "/pages/authorize?token=x", "authorization"),
+            (Method::GET, "/pages/authorize/callback/monday", "public"),
+            (Method::POST, "/pages/authorize/connect", "view"),
+        ] {
+            let explained = answer(&method, url, &config).unwrap();
+            assert_eq!(explained.to_json()["decided"]["kind"], kind, "{url}");
+            assert!(explained.to_text().contains("the gateway answers by itself"), "{}", explained.to_text());
         }
     }
 
