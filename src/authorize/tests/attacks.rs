@@ -166,15 +166,15 @@ async fn o7_a_session_that_was_there_before_a_sign_in_is_not_the_one_after_it() 
     let mut browser = scene.browser();
     let page = browser.open(ACCOUNT, USER, BACK).await;
     assert!(!browser.jar.keys().any(|name| name.contains("identity")));
-    let _ = browser.consent(&page, &own_code()).await;
+    drop(browser.consent(&page, &own_code()).await);
     let first = browser.jar["__Host-gateway-identity-planner"].clone();
     let page = browser.get("/planner/authorize/connections").await;
     let page = browser.press(&page, "Reconnect monday.com", &[]).await;
-    let _ = browser.consent(&page, &own_code()).await;
+    drop(browser.consent(&page, &own_code()).await);
     assert_ne!(browser.jar["__Host-gateway-identity-planner"], first);
     // Somebody's identity is worth nothing in another browser.
     let mut other = scene.browser();
-    let _ = other.open(ACCOUNT, USER, BACK).await;
+    drop(other.open(ACCOUNT, USER, BACK).await);
     other.jar.insert("__Host-gateway-identity-planner".to_owned(), first);
     assert_eq!(other.get("/planner/authorize/connections").await.status, 401);
 }
@@ -186,7 +186,7 @@ async fn o8_a_link_of_somebody_else_stores_nothing_in_the_victims_browser() {
     // The victim is known in their own browser, as themselves.
     let mut browser = scene.browser();
     let page = browser.open(ACCOUNT, victim, BACK).await;
-    let _ = browser.consent(&page, &code_of(ACCOUNT, victim, "admin")).await;
+    drop(browser.consent(&page, &code_of(ACCOUNT, victim, "admin")).await);
     let before = scene.kept().await;
     let url = |got: &Got| serde_json::from_str::<serde_json::Value>(&got.body).unwrap()["url"].as_str().unwrap().to_owned();
     let connect = url(&scene.browser().ask_link(ACCOUNT, attacker, r#"{"provider":"github"}"#).await);
@@ -241,10 +241,10 @@ async fn a_form_of_one_user_browser_or_purpose_is_worth_nothing_to_another() {
     let scene = Scene::new().await;
     let mut browser = scene.browser();
     let page = browser.open(ACCOUNT, USER, BACK).await;
-    let _ = browser.consent(&page, &own_code()).await;
+    drop(browser.consent(&page, &own_code()).await);
     let mut other = scene.browser();
     let page = other.open(ACCOUNT, 77, BACK).await;
-    let _ = other.consent(&page, &code_of(ACCOUNT, 77, "member")).await;
+    drop(other.consent(&page, &code_of(ACCOUNT, 77, "member")).await);
     let theirs = other.get("/planner/authorize/connections").await;
     let value = |page: &Got, action: &str| {
         let form = page.body.split(&format!("action=\"/planner/authorize/{action}\"")).nth(1).unwrap().to_owned();

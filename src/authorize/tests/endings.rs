@@ -88,7 +88,7 @@ async fn a_cookie_from_before_a_key_rotation_is_read_and_one_of_a_key_that_is_go
     let jar = {
         let mut browser = scene.browser();
         let page = browser.open(ACCOUNT, USER, BACK).await;
-        let _ = browser.consent(&page, &own_code()).await;
+        drop(browser.consent(&page, &own_code()).await);
         browser.jar.clone()
     };
     scene.rekeyed(&[new, old]).await;
