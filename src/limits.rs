@@ -167,6 +167,8 @@ pub(crate) const VAULT_KEY_BYTES: usize = 512;
 pub(crate) const VAULT_LIST: usize = 500;
 /// How long a store may take for what it is asked, connecting included. Routes that need it answer 503 within a second.
 pub(crate) const VAULT_PATIENCE: Duration = Duration::from_millis(950);
+/// Who gives up waiting after this long has found a connection that hangs: it is made again.
+pub(crate) const VAULT_HANGS: Duration = Duration::from_millis(500);
 /// How long a store's server may take to go through many records: counting, writing hundreds at once. Nobody's request waits for it.
 pub(crate) const VAULT_WALK_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a write to a file may take: it waits for a disk, and for other processes that write.

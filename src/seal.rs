@@ -30,7 +30,7 @@ const HEAD: usize = 1 + KeyId::BYTES;
 
 /// Which key sealed something. It is derived from the key and says nothing of it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct KeyId([u8; KeyId::BYTES]);
+pub(crate) struct KeyId([u8; Self::BYTES]);
 
 /// Keys, newest first. Cheap to clone; clones count their seals together.
 #[derive(Clone)]
@@ -316,7 +316,7 @@ mod tests {
         let ring = ring(&[1]);
         let sealed = ring.seal(&[b"t"], b"x").unwrap();
         ring.0[0].seals.store(SEALS_MAX, Ordering::Relaxed);
-        assert_eq!(ring.clone().seal(&[b"t"], b"x").unwrap_err(), SealFault::Exhausted);
+        assert_eq!(ring.seal(&[b"t"], b"x").unwrap_err(), SealFault::Exhausted);
         assert_eq!(opened(&ring, &[b"t"], &sealed), Ok(b"x".to_vec()));
     }
 

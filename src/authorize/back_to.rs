@@ -59,8 +59,11 @@ pub(crate) fn judge(text: &str, allowed: &[BackTo]) -> Result<Destination, Astra
     if !scheme.eq_ignore_ascii_case("https") || url.scheme() != "https" {
         return Err(Astray::Scheme);
     }
-    let Some(Host::Domain(host)) = url.host() else { return Err(Astray::Authority) };
     let written = rest.split(['/', '?', '#']).next().unwrap_or_default().to_ascii_lowercase();
+    if allowed.iter().any(|entry| entry.is_port(&written, &url)) {
+        return Ok(Destination { slug: None, url: url.into() });
+    }
+    let Some(Host::Domain(host)) = url.host() else { return Err(Astray::Authority) };
     let is_plain = written.strip_suffix(":443").unwrap_or(&written) == host;
     let is_default = url.username().is_empty() && url.password().is_none() && url.port().is_none();
     if !is_plain || !is_default || !is_host_name(host) {
@@ -81,15 +84,20 @@ fn is_host_name(host: &str) -> bool {
 }
 
 impl BackTo {
+    /// Whether this entry is this machine with a port, to the letter what is written between the slashes, and what a browser reads there.
+    fn is_port(&self, written: &str, url: &Url) -> bool {
+        let read = url.host_str().zip(url.port()).map(|(host, port)| format!("{host}:{port}"));
+        matches!(self, Self::Port(own) if own == written && read.as_ref() == Some(own))
+    }
+
     /// Whether a host is allowed by this entry; inside, the account's name, if the host is one's.
     #[expect(clippy::option_option, reason = "None: not covered; Some(None): covered, and no account's host")]
     fn covers<'h>(&self, host: &'h str) -> Option<Option<&'h str>> {
         let label = |below: &'h str| Some(below).filter(|label| !label.is_empty() && !label.contains('.'));
         match self {
             Self::Host(own) => (own == host).then(|| host.strip_suffix(".monday.com").and_then(label)),
-            Self::Below(suffix) => {
-                host.strip_suffix(suffix.as_str()).filter(|below| !below.is_empty()).map(label)
-            }
+            Self::Port(_) => None,
+            Self::Below(suffix) => host.strip_suffix(suffix.as_str()).filter(|below| !below.is_empty()).map(label),
         }
     }
 }
@@ -357,6 +365,33 @@ mod tests {
             assert_eq!(judge(other, &only), Err(Astray::Host), "{other}");
         }
         assert_eq!(judge("https://a.monday.com", &[]), Err(Astray::Host));
+    }
+
+    #[test]
+    fn a_host_with_a_port_allows_itself_to_the_letter_and_nothing_else() {
+        let only = [BackTo::Port("127.0.0.1:8443".to_owned()), BackTo::Port("0x7f000001:8443".to_owned())];
+        assert_eq!(judge("https://127.0.0.1:8443/x?y", &only).unwrap().as_str(), "https://127.0.0.1:8443/x?y");
+        for other in [
+            "http://127.0.0.1:8443",
+            "https://127.0.0.1",
+            "https://127.0.0.1:443",
+            "https://127.0.0.1:8444",
+            "https://127.0.0.1:08443",
+            "https://127.1:8443",
+            "https://2130706433:8443",
+            "https://0x7f000001:8443",
+            "https://u@127.0.0.1:8443",
+            "https://127.0.0.1:8443@evil.com",
+            "https://127.0.0.1:8443.evil.com",
+            "https://a.127.0.0.1:8443",
+            "https://evil.com:8443",
+            "https://evil.com#127.0.0.1:8443",
+        ] {
+            assert!(judge(other, &only).is_err(), "{other}");
+        }
+        for text in REFUSED.iter().filter(|text| !text.contains("127.0.0.1")) {
+            assert!(judge(text, &only).is_err(), "{text}");
+        }
     }
 
     #[test]

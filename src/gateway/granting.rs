@@ -94,7 +94,10 @@ impl Granting {
         let (port, questions) = port::open(Arc::clone(&making.generations), Arc::clone(&making.marks));
         tasks.spawn(port::serve(questions, grants.clone()));
         match tokio::time::timeout(FIRST_ATTEMPT, making.open()).await {
-            Ok(Ok(vault)) => run(making.grants(vault)?, &making.web, &tell, &mut tasks),
+            Ok(Ok(vault)) => {
+                tasks.spawn(vault.clone().keep_sealed());
+                run(making.grants(vault)?, &making.web, &tell, &mut tasks);
+            }
             Ok(Err(fault)) if !is_unreachable(&fault) => return Err(fault),
             unreachable => {
                 let why = unreachable.map_or_else(|_| "no answer in time".to_owned(), |fault| words(&fault));
@@ -140,9 +143,10 @@ async fn open_later(making: Making, tell: watch::Sender<Option<Grants>>) {
     let mut tasks = JoinSet::new();
     loop {
         tokio::time::sleep(ATTEMPT_PAUSE).await;
-        match making.open().await.and_then(|vault| making.grants(vault)) {
-            Ok(grants) => {
+        match making.open().await.and_then(|vault| Ok((vault.clone(), making.grants(vault)?))) {
+            Ok((vault, grants)) => {
                 tracing::info!("the vault is open");
+                tasks.spawn(vault.keep_sealed());
                 run(grants, &making.web, &tell, &mut tasks);
                 break;
             }

@@ -7,6 +7,8 @@ pub(crate) mod connection;
 pub(crate) mod control;
 pub(crate) mod flow;
 pub(crate) mod granting;
+#[cfg(test)]
+mod grants_tests;
 pub(crate) mod http1;
 pub(crate) mod http2;
 pub(crate) mod internal;
@@ -14,6 +16,8 @@ pub(crate) mod listener;
 pub(crate) mod pace;
 pub(crate) mod pages;
 pub(crate) mod readiness;
+#[cfg(test)]
+mod jwt_tests;
 #[cfg(test)]
 mod tests;
 pub(crate) mod tunnel;

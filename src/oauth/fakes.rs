@@ -101,7 +101,9 @@ impl Got {
 
     /// A field of its head; names in lower case.
     pub(crate) fn field(&self, name: &str) -> Option<&str> {
-        self.head.lines().find_map(|line| line.split_once(": ").filter(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, v)| v))
+        self.head.lines().find_map(|line| {
+            line.split_once(": ").filter(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, v)| v)
+        })
     }
 }
 
@@ -157,7 +159,10 @@ impl Fake {
 
 /// A JSON answer.
 pub(crate) fn answer(status: u16, body: &str) -> String {
-    format!("HTTP/1.1 {status} X\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+    format!(
+        "HTTP/1.1 {status} X\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
 }
 
 async fn read_request(stream: &mut tokio::net::TcpStream) -> Option<Got> {
@@ -166,7 +171,8 @@ async fn read_request(stream: &mut tokio::net::TcpStream) -> Option<Got> {
     loop {
         let text = String::from_utf8_lossy(&bytes).into_owned();
         if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let length = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
+            let length =
+                head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
             if body.len() >= length.unwrap_or(0) {
                 let line = head.lines().next()?.to_owned();
                 return Some(Got { line, head: head.to_owned(), body: body.to_owned() });

@@ -101,8 +101,7 @@ impl TokenFault {
     /// A fault of this provider.
     pub(crate) fn new(provider: &Provider, flaw: TokenFlaw) -> Self {
         let is_built_in = provider.client().is_some_and(|client| client.monday.is_some());
-        let table =
-            if is_built_in { "the app's table".to_owned() } else { format!("[providers.{}]", provider.name) };
+        let table = if is_built_in { "the app's table".to_owned() } else { format!("[providers.{}]", provider.name) };
         Self(Box::new(Inner { who: provider.display.clone(), table, flaw }))
     }
 
@@ -134,7 +133,6 @@ impl TokenFault {
             _ => false,
         }
     }
-
 }
 
 impl TokenFlaw {
@@ -166,7 +164,10 @@ impl fmt::Display for TokenFault {
                 write!(f, "`{field}` of the metadata of {issuer} {problem} (`issuer` of {table})")
             }
             TokenFlaw::Metadata { issuer, field: None, problem } => {
-                write!(f, "no metadata of {issuer}: {problem}; check `issuer` of {table}, or set `authorize_url` and `token_url`")
+                write!(
+                    f,
+                    "no metadata of {issuer}: {problem}; check `issuer` of {table}, or set `authorize_url` and `token_url`"
+                )
             }
             TokenFlaw::NoEndpoint(which) => write!(f, "has no `{which}` in {table}"),
             TokenFlaw::NoRandomness => write!(f, "this system gives no random bytes"),
@@ -198,22 +199,56 @@ impl Refusal {
         let code = self.code.as_deref().unwrap_or_default().to_ascii_lowercase();
         match code.as_str() {
             // RFC 6749, 5.2; OpenID Connect Core, 3.1.2.6 (Microsoft); GitHub; Slack; HubSpot; Salesforce
-            "invalid_grant" | "interaction_required" | "consent_required" | "login_required" | "bad_refresh_token"
-            | "bad_verification_code" | "invalid_refresh_token" | "token_revoked" | "token_expired"
-            | "invalid_code" | "code_already_used" | "code_expired" | "account_inactive" | "bad_auth_code" | "invalid_token"
-            | "inactive_user" | "inactive_org" | "access_denied" | "unverified_user_email" => Remedy::Consent,
-            "invalid_client" | "incorrect_client_credentials" | "bad_client_secret" | "invalid_client_id"
-            | "bad_client_id" | "invalid_client_credentials" => Remedy::Client,
+            "invalid_grant"
+            | "interaction_required"
+            | "consent_required"
+            | "login_required"
+            | "bad_refresh_token"
+            | "bad_verification_code"
+            | "invalid_refresh_token"
+            | "token_revoked"
+            | "token_expired"
+            | "invalid_code"
+            | "code_already_used"
+            | "code_expired"
+            | "account_inactive"
+            | "bad_auth_code"
+            | "invalid_token"
+            | "inactive_user"
+            | "inactive_org"
+            | "access_denied"
+            | "unverified_user_email" => Remedy::Consent,
+            "invalid_client"
+            | "incorrect_client_credentials"
+            | "bad_client_secret"
+            | "invalid_client_id"
+            | "bad_client_id"
+            | "invalid_client_credentials" => Remedy::Client,
             "redirect_uri_mismatch" | "bad_redirect_uri" | "invalid_redirect_uri" => Remedy::Callback,
             "invalid_scope" | "bad_scope" | "missing_scopes" => Remedy::Scopes,
-            "temporarily_unavailable" | "server_error" | "slow_down" | "ratelimited" | "rate_limited"
-            | "rate_limit_exceeded" | "too_many_requests" | "service_unavailable" | "internal_error" | "fatal_error"
+            "temporarily_unavailable"
+            | "server_error"
+            | "slow_down"
+            | "ratelimited"
+            | "rate_limited"
+            | "rate_limit_exceeded"
+            | "too_many_requests"
+            | "service_unavailable"
+            | "internal_error"
+            | "fatal_error"
             | "request_timeout" => Remedy::Later,
             // Atlassian says `unauthorized_client`, HubSpot VALIDATION_ERROR, where it means the token.
-            "unauthorized_client" | "validation_error" | "invalid_request" | "" if self.speaks_of_the_token() => Remedy::Consent,
+            "unauthorized_client" | "validation_error" | "invalid_request" | "" if self.speaks_of_the_token() => {
+                Remedy::Consent
+            }
             "" if self.status == 401 => Remedy::Client,
-            "invalid_request" | "unsupported_grant_type" | "invalid_grant_type" | "validation_error"
-            | "unsupported_response_type" | "invalid_form_data" | "invalid_post_type" => Remedy::Request,
+            "invalid_request"
+            | "unsupported_grant_type"
+            | "invalid_grant_type"
+            | "validation_error"
+            | "unsupported_response_type"
+            | "invalid_form_data"
+            | "invalid_post_type" => Remedy::Request,
             _ => Remedy::Elsewhere,
         }
     }
@@ -236,14 +271,21 @@ impl Refusal {
                 "check `client_id` and `client_secret` of {table}, and whether the provider wants them as Basic or in the body (`authentication`)"
             ),
             Remedy::Callback => {
-                "register the callback URL at the provider exactly as `monday-gateway check --print` shows it".to_owned()
+                "register the callback URL at the provider exactly as `monday-gateway check --print` shows it"
+                    .to_owned()
             }
-            Remedy::Scopes => format!("correct `scopes` of {table}, or allow them in the app's settings at the provider"),
+            Remedy::Scopes => {
+                format!("correct `scopes` of {table}, or allow them in the app's settings at the provider")
+            }
             Remedy::Request => {
-                format!("check `token_url`, `authentication`, `format` and `pkce` of {table} against the provider's documentation")
+                format!(
+                    "check `token_url`, `authentication`, `format` and `pkce` of {table} against the provider's documentation"
+                )
             }
             Remedy::Elsewhere => {
-                format!("look this code up in the provider's documentation; the app's settings there and {table} must agree")
+                format!(
+                    "look this code up in the provider's documentation; the app's settings there and {table} must agree"
+                )
             }
             Remedy::Later => "it is asked again later".to_owned(),
         }
@@ -271,7 +313,8 @@ const LONG_WORD: usize = 44;
 
 /// Control characters, and those that turn the direction of a line or hide in it.
 fn is_unfit(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// A code such as `invalid_grant`: what RFC 6749 allows in one, and short. None if it is something else.

@@ -242,7 +242,13 @@ pub(crate) mod tests {
 
     #[test]
     fn only_https_and_literal_loopback_are_asked() {
-        for url in ["https://a.example/x", "https://a.example:8443", "http://127.0.0.1:1/x", "http://[::1]/", "http://localhost:3"] {
+        for url in [
+            "https://a.example/x",
+            "https://a.example:8443",
+            "http://127.0.0.1:1/x",
+            "http://[::1]/",
+            "http://localhost:3",
+        ] {
             assert_eq!(askable(&Url::parse(url).unwrap()), Ok(()), "{url}");
         }
         for url in [
@@ -262,7 +268,10 @@ pub(crate) mod tests {
 
     #[tokio::test]
     async fn one_private_address_among_public_ones_refuses_the_name() {
-        let told = Told { answers: vec![vec!["1.1.1.1".parse().unwrap(), "10.0.0.1".parse().unwrap()]], asked: AtomicUsize::new(0) };
+        let told = Told {
+            answers: vec![vec!["1.1.1.1".parse().unwrap(), "10.0.0.1".parse().unwrap()]],
+            asked: AtomicUsize::new(0),
+        };
         let names = Names::Told(std::sync::Arc::new(told));
         let url = Url::parse("https://shop.example/").unwrap();
         let found = names.addresses(&url, Reach::PublicOnly).await;
@@ -272,7 +281,14 @@ pub(crate) mod tests {
 
     #[tokio::test]
     async fn numeric_spellings_of_a_private_address_are_refused() {
-        for url in ["https://127.0.0.1/", "https://2130706433/", "https://0x7f.1/", "https://0177.0.0.1/", "https://[::ffff:7f00:1]/", "https://127.1/"] {
+        for url in [
+            "https://127.0.0.1/",
+            "https://2130706433/",
+            "https://0x7f.1/",
+            "https://0177.0.0.1/",
+            "https://[::ffff:7f00:1]/",
+            "https://127.1/",
+        ] {
             let found = Names::System.addresses(&Url::parse(url).unwrap(), Reach::PublicOnly).await;
             assert!(matches!(found, Err(ReachFlaw::NotPublic(_))), "{url}: {found:?}");
         }

@@ -7,7 +7,7 @@ use crate::vault::{Change, Table, VaultFault};
 pub(crate) fn origin() -> Result<String, VaultFault> {
     let mut random = [0; 8];
     aws_lc_rs::rand::fill(&mut random).map_err(|_opaque| VaultFault::Refused("no randomness".to_owned()))?;
-    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(format!("{:016x}", u64::from_be_bytes(random)))
 }
 
 /// What another gateway tells; none if it is this one's own. Words that are not understood may mean anything.

@@ -12,6 +12,7 @@ mod wire;
 
 mod postgres;
 mod redis;
+#[expect(clippy::result_large_err, reason = "rusqlite's error: there is a disk in between")]
 mod sqlite;
 
 pub(crate) use self::address::{AddressFlaw, StoreAddress};

@@ -1,6 +1,8 @@
 //! Sealing again what an older key has sealed, so that the older key can be removed. Goes through every table in batches, and changes a
 //! row only if nobody else has in between. May be ended at any moment and begun again: what is done is done.
 
+use std::time::Duration;
+
 use crate::limits::VAULT_LIST;
 use crate::vault::row::{Row, Rows};
 use crate::vault::{Table, Vault, VaultFault, identity};
@@ -18,13 +20,50 @@ pub(crate) struct Resealed {
     pub(crate) unreadable: u64,
 }
 
+/// How much of the store's time it takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pace {
+    /// All that there is.
+    Full,
+    /// Half.
+    Gentle,
+}
+
+/// When it is tried again after the store failed.
+const AGAIN: Duration = Duration::from_secs(30);
+
+fn told(done: Resealed) {
+    if done.sealed > 0 {
+        tracing::info!(records = done.sealed, "the vault is sealed under its newest key");
+    }
+    if done.unreadable > 0 {
+        tracing::error!(records = done.unreadable, "vault.keys lacks a key: these records of the vault cannot be read");
+    }
+}
+
 impl Vault {
     /// Seals every row under the newest key. `progress` is told after each batch.
-    pub(crate) async fn reseal(&self, mut progress: impl FnMut(Resealed)) -> Result<Resealed, VaultFault> {
+    pub(crate) async fn reseal(&self, progress: impl FnMut(Resealed)) -> Result<Resealed, VaultFault> {
+        self.reseal_at(Pace::Full, progress).await
+    }
+
+    /// The same beside requests, and again until it is done; then it ends.
+    pub(crate) async fn keep_sealed(self) {
+        loop {
+            match self.reseal_at(Pace::Gentle, |_so_far| ()).await {
+                Ok(done) => return told(done),
+                Err(fault) => tracing::debug!(%fault, "sealing the vault again is tried later"),
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+
+    async fn reseal_at(&self, pace: Pace, mut progress: impl FnMut(Resealed)) -> Result<Resealed, VaultFault> {
         let mut so_far = Resealed::default();
         for table in Table::ALL {
             let mut after: Option<String> = None;
             loop {
+                let began = tokio::time::Instant::now();
                 let rows = self.rows(Rows::new(table, "", after.as_deref(), VAULT_LIST)?).await?;
                 let is_last = rows.len() < VAULT_LIST;
                 after = rows.last().map(|row| row.key.clone());
@@ -32,6 +71,9 @@ impl Vault {
                 progress(so_far);
                 if is_last {
                     break;
+                }
+                if pace == Pace::Gentle {
+                    tokio::time::sleep(began.elapsed()).await; // half of the time is the requests'
                 }
             }
         }

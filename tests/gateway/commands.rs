@@ -380,6 +380,12 @@ fn the_demo_needs_nothing_and_ends_well() {
         "forged",
         "expired",
         "401",
+        "Connect your accounts",
+        "x-monday-access-token",
+        "x-monday-grants: monday=ok, codehost=ok",
+        "Refresh tokens redeemed in between: 1",
+        "grants left in the vault: 0",
+        "6 chapters, and all was as it should be",
     ] {
         assert!(all.contains(part), "{part}: {all}");
     }

@@ -16,6 +16,8 @@ mod admin;
 #[cfg(test)]
 mod answers;
 #[cfg(test)]
+mod browser;
+#[cfg(test)]
 mod clients;
 #[cfg(test)]
 mod commands;
@@ -24,9 +26,21 @@ mod cors;
 #[cfg(test)]
 mod drain;
 #[cfg(test)]
+mod flow;
+#[cfg(test)]
+mod flow_attacks;
+#[cfg(test)]
 mod framing;
 #[cfg(test)]
+mod grants;
+#[cfg(test)]
 mod headers;
+#[cfg(test)]
+mod hostile_stores;
+#[cfg(test)]
+mod internal;
+#[cfg(test)]
+mod issuers;
 #[cfg(test)]
 mod kinds;
 #[cfg(test)]
@@ -39,6 +53,8 @@ mod paths;
 mod peers;
 #[cfg(test)]
 mod pool;
+#[cfg(test)]
+mod resilience;
 #[cfg(test)]
 mod responses;
 #[cfg(test)]
@@ -53,6 +69,8 @@ mod tidy;
 mod tls;
 #[cfg(test)]
 mod tokens;
+#[cfg(test)]
+mod tokens_fresh;
 #[cfg(test)]
 mod vault;
 #[cfg(test)]

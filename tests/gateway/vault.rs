@@ -167,6 +167,63 @@ fn tokens_that_a_team_has_become_grants_that_are_listed_shown_and_taken_back() {
     }
 }
 
+/// monday's API, for as long as the test runs: says that each token is user 5's of account 7.
+fn monday() -> u16 {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut asked = Vec::new();
+            let mut room = [0; 4096];
+            while !String::from_utf8_lossy(&asked).contains("me {") && !String::from_utf8_lossy(&asked).contains("me{")
+            {
+                let read = stream.read(&mut room).unwrap();
+                assert!(read > 0, "{}", String::from_utf8_lossy(&asked));
+                asked.extend_from_slice(&room[..read]);
+            }
+            let is_known = String::from_utf8_lossy(&asked).contains("CANARY-known");
+            let me =
+                r#"{"data":{"me":{"id":"5","is_admin":true,"is_guest":false,"account":{"id":"7","slug":"acme"}}}}"#;
+            let (status, body) = if is_known { ("200 OK", me) } else { ("401 Unauthorized", "{}") };
+            let answer = format!(
+                "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                body.len()
+            );
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    port
+}
+
+#[test]
+fn monday_is_asked_whose_a_token_is_where_nobody_wrote_it_down() {
+    let folder = Folder::new();
+    let toml = folder.path().join("gateway.toml");
+    let text = fs::read_to_string(&toml).unwrap();
+    fs::write(&toml, format!("{text}\n[monday]\napi_url = \"http://127.0.0.1:{}/v2\"\n", monday())).unwrap();
+    let file = folder.path().join("tokens.json");
+    let row =
+        |more: &str, token: &str| format!(r#"{{"app":"planner","provider":"monday","access_token":"{token}"{more}}}"#);
+    fs::write(&file, format!("[{}]", row("", "CANARY-known-1"))).unwrap();
+    let file = file.to_string_lossy().into_owned();
+    assert!(folder.vault(&["import", &file]).contains("1 record written"));
+    assert_eq!(folder.json(&["show", "planner/7/5/monday"])["state"], "ok");
+    let others = [
+        row(r#","account_id":8"#, "CANARY-known-2"),
+        row(r#","user_id":6"#, "CANARY-known-3"),
+        row("", "CANARY-unknown"),
+    ];
+    fs::write(&file, format!("[{}]", others.join(","))).unwrap();
+    let told = folder.refused(&["import", &file]);
+    assert!(
+        told.contains("3 mistakes") && told.contains("another's") && told.contains("line 3: monday's API refuses"),
+        "{told}"
+    );
+    assert_eq!(folder.json(&["list"])["grants"].as_array().unwrap().len(), 1);
+}
+
 #[test]
 fn mistakes_in_tokens_are_all_told_and_nothing_is_written() {
     let folder = Folder::new();

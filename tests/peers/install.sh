@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs what the tests talk to: Debian's nginx, curl, openssl, nghttp2, PostgreSQL, Redis, Node and Python where they are missing,
-# then the npm and PyPI packages into target/peers. Quick when everything is there. Whatever cannot be had is a failure.
+# Installs what the tests talk to: Debian's nginx, curl, openssl, nghttp2, PostgreSQL, Redis, Node, Python, Chromium and faketime
+# where they are missing, then the npm and PyPI packages into target/peers. Quick when everything is there. Whatever cannot be
+# had is a failure.
 set -euo pipefail
 
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
@@ -20,6 +21,8 @@ need h2load nghttp2-client
 need node nodejs
 need npm npm
 need python3 python3
+need chromium chromium
+need faketime faketime
 need redis-server redis-server
 need setpriv util-linux
 compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || wanted+=(postgresql)
@@ -39,7 +42,7 @@ if [ "${#wanted[@]}" -gt 0 ]; then
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
         apt-get install -y -qq --no-install-recommends "${wanted[@]}" >/dev/null
 fi
-for command in nginx curl openssl nghttp h2load node npm python3 redis-server setpriv; do
+for command in nginx curl openssl nghttp h2load node npm python3 redis-server setpriv chromium faketime; do
     command -v "$command" >/dev/null || { echo "missing: $command" >&2; exit 1; }
 done
 compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || { echo "missing: PostgreSQL" >&2; exit 1; }

@@ -3,22 +3,13 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::convert::Infallible;
-use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 
-use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Method, Request, Response};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, Method, StatusCode};
 use serde_json::{Map, Value, json};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::spawn_local;
+
+use crate::commands::demo::site::{self, Asked, Said};
 
 /// Requests that are remembered; the tables need fewer, and curl may send any number.
 const REMEMBERED: usize = 1024;
@@ -48,60 +39,25 @@ impl Seen {
         self.0.borrow().get(path).cloned()
     }
 
+    /// What came to this path last, which is then forgotten.
+    pub(super) fn take(&self, path: &str) -> Option<Received> {
+        self.0.borrow_mut().remove(path)
+    }
+
     fn remember(&self, path: &str, received: &Received) {
         let mut seen = self.0.borrow_mut();
-        if seen.len() < REMEMBERED {
+        if seen.len() < REMEMBERED || seen.contains_key(path) {
             seen.insert(path.to_owned(), received.clone());
         }
     }
 }
 
-/// Starts it on this thread; returns where it listens. It ends with the runtime.
-pub(super) async fn start(seen: &Seen) -> io::Result<SocketAddr> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    let address = listener.local_addr()?;
-    spawn_local(accept(listener, seen.clone()));
-    Ok(address)
-}
-
-async fn accept(listener: TcpListener, seen: Seen) {
-    while let Ok((stream, _peer)) = listener.accept().await {
-        spawn_local(serve(stream, seen.clone()));
-    }
-}
-
-async fn serve(stream: TcpStream, seen: Seen) {
-    let answering = service_fn(move |request| {
-        let seen = seen.clone();
-        async move { Ok::<_, Infallible>(answer(request, &seen).await) }
-    });
-    let served = http1::Builder::new().serve_connection(TokioIo::new(stream), answering).await;
-    if let Err(fault) = served {
-        tracing::debug!(%fault, "a connection to the demo's backend ended");
-    }
-}
-
-async fn answer(request: Request<Incoming>, seen: &Seen) -> Response<Full<Bytes>> {
-    let (head, body) = request.into_parts();
-    let received = Received {
-        method: head.method,
-        target: head.uri.path_and_query().map_or_else(String::new, ToString::to_string),
-        headers: head.headers,
-        body: counted(body).await,
-    };
-    seen.remember(head.uri.path(), &received);
-    let mut response = Response::new(Full::new(Bytes::from(format!("{:#}\n", received.to_json()))));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
-}
-
-/// How long a body is. One that breaks off is as long as what came of it.
-async fn counted(mut body: Incoming) -> usize {
-    let mut bytes = 0;
-    while let Some(Ok(frame)) = body.frame().await {
-        bytes += frame.data_ref().map_or(0, Bytes::len);
-    }
-    bytes
+/// Answers, and remembers.
+pub(super) fn answer(asked: Asked, seen: &Seen) -> Said {
+    let received =
+        Received { target: asked.target(), method: asked.method, headers: asked.headers, body: asked.length };
+    seen.remember(&asked.path, &received);
+    site::json(StatusCode::OK, &received.to_json())
 }
 
 impl Received {
@@ -113,12 +69,22 @@ impl Received {
             .map(|name| {
                 let values: Vec<_> =
                     self.headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
-                let is_token = *name == AUTHORIZATION || name.as_str() == "x-monday-api-key";
-                (name.to_string(), Value::String(shortened(&values.join(", "), if is_token { 8 } else { SHOWN })))
+                let limit = if is_token(name.as_str()) { 8 } else { SHOWN };
+                (name.to_string(), Value::String(shortened(&values.join(", "), limit)))
             })
             .collect();
         json!({ "the backend received": { "method": self.method.as_str(), "target": self.target, "headers": headers, "body bytes": self.body } })
     }
+
+    /// The value of a field; empty if it is not there.
+    pub(super) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+}
+
+/// Whether a field carries what nobody else should read.
+pub(super) fn is_token(name: &str) -> bool {
+    name == AUTHORIZATION.as_str() || name == "x-monday-api-key" || name.ends_with("-access-token")
 }
 
 /// The beginning of a long text.

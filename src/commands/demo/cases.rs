@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::commands::demo::attacks;
 use crate::commands::demo::expected::{Expected, FORGED};
-use crate::commands::demo::scene::{APP_ID, CLIENT_ID, base};
+use crate::commands::demo::scene::base;
 use crate::commands::minting::query_place;
 use crate::monday::kinds::{KINDS, Kind};
 use crate::monday::mint::{self, LIFETIME, Mint};
@@ -51,6 +51,12 @@ pub(super) struct Case {
 pub(super) struct Monday<'a> {
     /// The URL that the app is registered with.
     pub(super) origin: &'a str,
+    /// The app's number.
+    pub(super) app_id: i64,
+    /// The app's `client_id`.
+    pub(super) client_id: &'a str,
+    /// Where a user wants to go after the Authorization URL.
+    pub(super) back_to_url: &'a str,
     /// The app's signing secret.
     pub(super) signing: &'a Secret,
     /// The app's client secret.
@@ -63,8 +69,9 @@ impl<'a> Monday<'a> {
     /// The claims of a token for this path.
     pub(super) fn claims(&self, kind: Kind, path: &str, lifetime: i64) -> Value {
         Mint {
-            app_id: Some(APP_ID),
-            client_id: Some(CLIENT_ID),
+            app_id: Some(self.app_id),
+            client_id: Some(self.client_id),
+            back_to_url: self.back_to_url,
             audience: &format!("{}{path}", self.origin),
             issued_at: self.now,
             expires: self.now + lifetime,

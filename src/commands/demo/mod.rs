@@ -1,14 +1,22 @@
 //! `monday-gateway demo`: the gateway at work, with nothing else on the machine. A certificate, a small backend and a gateway in
 //! front of it; each kind of request as monday sends it, and those that must not pass; a table of what came out, each line
-//! judged. Then it stays up for curl. Leaves nothing behind.
+//! judged. Then a user who connects accounts, at a monday.com and a provider of the demo's own, and what becomes of that. Then it stays up
+//! for a browser and curl. Leaves nothing behind.
 
 mod attacks;
 mod backend;
+mod board;
 mod cases;
 mod expected;
+mod fakes;
+mod gateway_toml;
 mod play;
 mod scene;
+mod site;
+mod stage;
+mod story;
 mod table;
+mod telling;
 
 use std::io;
 use std::process::ExitCode;
@@ -19,11 +27,14 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::clock::Clock;
 use crate::commands::FAILED;
-use crate::gateway::assemble::{Gateway, StartFault, metrics};
+use crate::gateway::assemble::StartFault;
+use crate::seal::SealFault;
+use crate::vault::VaultFault;
 
-use self::backend::Seen;
 use self::play::Row;
-use self::scene::{Scene, SceneFault};
+use self::scene::SceneFault;
+use self::stage::Stage;
+use self::story::Chapter;
 use self::table::Paint;
 
 /// See the gateway at work.
@@ -34,14 +45,18 @@ use self::table::Paint;
 /// of another kind, with the gateway's own headers forged. The tables show what the caller was answered, what the backend was
 /// told, and what monday would do with the answer.
 ///
-/// Then it stays up, and prints curl commands to try. Ctrl-C ends it and removes its files.
+/// Then a user connects what an app needs, at a monday.com and a provider that the demo plays itself: the Authorization URL, both
+/// consent pages, the tokens in the backend's headers, a refresh, a grant that is lost and connected again, an uninstall.
+///
+/// Then it stays up, and prints a link for your browser, with which you can click through all that yourself, and curl commands to
+/// try. Ctrl-C ends it and removes its files.
 #[derive(Clone, Copy, Debug, Args)]
 #[command(after_long_help = "Examples:
   monday-gateway demo
-      The tables, and then a gateway and a backend to play with.
+      All of it, and then a gateway to play with, in a browser and with curl.
 
   monday-gateway demo --once
-      The tables alone. The exit code is 0 only if all was as it should be: a self-test of this machine.
+      Without staying up. The exit code is 0 only if all was as it should be: a self-test of this machine.
 
   monday-gateway demo --show-config --once
       With the gateway.toml that it ran with: a start for one's own.
@@ -50,7 +65,7 @@ use self::table::Paint;
       For programs.")]
 #[expect(clippy::struct_excessive_bools, reason = "three switches of a command line")]
 pub(crate) struct DemoArgs {
-    /// End after the tables; the exit code says whether all was as it should be.
+    /// End after that; the exit code says whether all was as it should be.
     #[arg(long)]
     once: bool,
     /// Print a JSON object instead of tables, and end after it.
@@ -71,8 +86,25 @@ enum DemoFault {
     Scene(#[from] SceneFault),
     #[error("the gateway does not start: {0}")]
     Start(#[from] StartFault),
+    #[error("the demo's vault: {0}")]
+    Vault(#[from] VaultFault),
+    #[error("the demo's vault: {0}")]
+    Keys(#[from] SealFault),
     #[error("this machine: {0}")]
     Machine(#[from] io::Error),
+}
+
+/// What came of it.
+#[derive(Debug)]
+struct Shown {
+    rows: Vec<Row>,
+    chapters: Vec<Chapter>,
+}
+
+impl Shown {
+    fn is_right(&self) -> bool {
+        self.rows.iter().all(Row::is_right) && self.chapters.iter().all(Chapter::is_right)
+    }
 }
 
 /// Runs the command; 0 when all was as it should be.
@@ -80,7 +112,7 @@ enum DemoFault {
 pub(crate) fn run(args: DemoArgs) -> ExitCode {
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
     match runtime.map_err(DemoFault::from).and_then(|runtime| runtime.block_on(show(args))) {
-        Ok(rows) if rows.iter().all(Row::is_right) => ExitCode::SUCCESS,
+        Ok(shown) if shown.is_right() => ExitCode::SUCCESS,
         Ok(_) => FAILED,
         Err(fault) => {
             eprintln!("error: {fault}");
@@ -89,31 +121,33 @@ pub(crate) fn run(args: DemoArgs) -> ExitCode {
     }
 }
 
-async fn show(args: DemoArgs) -> Result<Vec<Row>, DemoFault> {
+async fn show(args: DemoArgs) -> Result<Shown, DemoFault> {
     let told = told_to_end()?;
     let clock = Clock::system();
-    let seen = Seen::default();
-    let backend = backend::start(&seen).await?;
-    let scene = Scene::set(args.port, backend, &clock)?;
-    let metrics = metrics(&scene.config, &clock)?;
-    let gateway = Gateway::start(&scene.config, metrics, clock.clone()).await?;
+    let stage = Stage::set(args.port, &clock).await?;
+    let cast = &stage.cast;
+    if args.show_config && !args.json {
+        say(&format!("{}\n", cast.scene.toml));
+    }
     let now = clock.unix_seconds();
-    let cases = cases::all(&scene.monday(now));
-    let rows = play::play(&scene, cases, &seen).await;
-    if args.json {
-        say(&format!("{:#}\n", table::to_json(&rows, args.show_config.then_some(scene.toml.as_str()))));
-    } else {
-        if args.show_config {
-            say(&format!("{}\n", scene.toml));
-        }
+    let rows = play::play(&cast.scene, cases::all(&cast.scene.monday(now)), &cast.seen).await;
+    if !args.json {
         say(&table::to_text(&rows, Paint::for_stdout()));
     }
+    let chapters = story::tell(cast).await;
+    if args.json {
+        let config = args.show_config.then_some(cast.scene.toml.as_str());
+        say(&format!("{:#}\n", table::to_json(&rows, &chapters, config)));
+    } else {
+        say(&telling::to_text(&chapters, Paint::for_stdout()));
+    }
     if !args.once && !args.json {
-        say(&table::to_try(&scene, now));
+        say(&telling::to_click(&cast.scene));
+        say(&table::to_try(&cast.scene, now));
         told.await;
     }
-    gateway.stop().await;
-    Ok(rows)
+    stage.clear().await;
+    Ok(Shown { rows, chapters })
 }
 
 #[expect(clippy::print_stdout, reason = "a command speaks to a person")]

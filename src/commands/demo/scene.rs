@@ -1,21 +1,27 @@
 //! What the demo plays in: a temporary folder with a certificate, secrets and a gateway.toml, which is read as `run` reads one.
 //! Everything is made new each time, and removed when the scene is dropped.
 
-use std::fmt::Write as _;
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use aws_lc_rs::rand;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 use crate::clock::Clock;
 use crate::commands::demo::cases::Monday;
+use crate::commands::demo::fakes::Registered;
+use crate::commands::demo::gateway_toml::{
+    PROVIDER, PROVIDER_CLIENT_ID, Players, TRACKER_APP_ID, TRACKER_CLIENT_ID, gateway_toml,
+};
 use crate::config::load::load_text;
 use crate::config::resolved::Config;
 use crate::config::{Mistakes, Secrets};
-use crate::monday::kinds::{KINDS, Kind};
+use crate::monday::kinds::Kind;
+use crate::monday::mint::Mint;
 use crate::secret::Secret;
 use crate::tls::development::{DevelopmentFault, Generated, generate};
 
@@ -23,6 +29,9 @@ use crate::tls::development::{DevelopmentFault, Generated, generate};
 pub(super) const CLIENT_ID: &str = "5f0cdemo5f0cdemo5f0cdemo5f0cdemo";
 /// Its number there.
 pub(super) const APP_ID: i64 = 10_012_345;
+
+/// Where users of the app that needs grants go in the end, on the gateway.
+pub(super) const BACK_TO: &str = "/board/back";
 
 /// A folder of one's own that goes when this goes.
 #[derive(Debug)]
@@ -38,8 +47,12 @@ pub(super) struct Scene {
     pub(super) toml: String,
     /// What it means.
     pub(super) config: Config,
+    back_to: String,
     signing: Secret,
     client: Secret,
+    tracker_signing: Secret,
+    tracker_client: Secret,
+    provider_client: Secret,
 }
 
 /// Why there is no scene.
@@ -58,26 +71,40 @@ pub(super) enum SceneFault {
 }
 
 impl Scene {
-    /// Makes the folder and all in it, for a gateway on this port in front of this backend.
-    pub(super) fn set(port: u16, backend: SocketAddr, clock: &Clock) -> Result<Self, SceneFault> {
+    /// Makes the folder and all in it, for a gateway on this port among these.
+    pub(super) fn set(port: u16, players: Players, clock: &Clock) -> Result<Self, SceneFault> {
         let folder = Folder::new()?;
         let port = if port == 0 { free_port().map_err(SceneFault::Port)? } else { port };
         let Generated { chain_pem, key_pem, ca_pem } = generate(&[], clock)?;
-        let (signing, client) = (random_hex::<16>()?, random_hex::<16>()?);
-        let toml = gateway_toml(port, backend, &folder.0);
+        let toml = gateway_toml(port, players, &folder.0);
         for (name, bytes) in [
             ("server.pem", chain_pem.as_bytes()),
             ("server.key", key_pem.expose()),
             ("ca.pem", ca_pem.as_bytes()),
-            ("signing_secret", signing.as_bytes()),
-            ("client_secret", client.as_bytes()),
+            ("vault_key", STANDARD.encode(random::<32>()?).as_bytes()),
             ("gateway.toml", toml.as_bytes()),
         ] {
             folder.write(name, bytes)?;
         }
+        let (signing, client) = (folder.secret("signing_secret")?, folder.secret("client_secret")?);
+        let tracker_signing = folder.secret("tracker_signing_secret")?;
+        let tracker_client = folder.secret("tracker_client_secret")?;
+        let provider_client = folder.secret("provider_client_secret")?;
         let config = load_text("gateway.toml", &toml, &folder.0, Secrets::Read)?.config;
         let origin = format!("https://127.0.0.1:{port}");
-        Ok(Self { folder, origin, toml, config, signing: Secret::new(signing), client: Secret::new(client) })
+        let back_to = format!("{origin}{BACK_TO}");
+        Ok(Self {
+            folder,
+            origin,
+            toml,
+            config,
+            back_to,
+            signing,
+            client,
+            tracker_signing,
+            tracker_client,
+            provider_client,
+        })
     }
 
     /// A file of the folder.
@@ -87,7 +114,42 @@ impl Scene {
 
     /// monday.com, which knows the app's secrets, at this time.
     pub(super) fn monday(&self, now: i64) -> Monday<'_> {
-        Monday { origin: &self.origin, signing: &self.signing, client: &self.client, now }
+        Monday {
+            origin: &self.origin,
+            app_id: APP_ID,
+            client_id: CLIENT_ID,
+            back_to_url: Mint::default().back_to_url,
+            signing: &self.signing,
+            client: &self.client,
+            now,
+        }
+    }
+
+    /// monday.com, which knows the secrets of the app that needs grants.
+    pub(super) fn tracker(&self, now: i64) -> Monday<'_> {
+        Monday {
+            app_id: TRACKER_APP_ID,
+            client_id: TRACKER_CLIENT_ID,
+            back_to_url: &self.back_to,
+            signing: &self.tracker_signing,
+            client: &self.tracker_client,
+            ..self.monday(now)
+        }
+    }
+
+    /// As what that app is registered with monday.com.
+    pub(super) fn at_monday(&self) -> Registered {
+        self.registered("monday", TRACKER_CLIENT_ID, &self.tracker_client)
+    }
+
+    /// As what it is registered with the provider.
+    pub(super) fn at_provider(&self) -> Registered {
+        self.registered(PROVIDER, PROVIDER_CLIENT_ID, &self.provider_client)
+    }
+
+    fn registered(&self, provider: &str, id: &'static str, secret: &Secret) -> Registered {
+        let redirect_uri = format!("{}/tracker/authorize/callback/{provider}", self.origin);
+        Registered { app: "Demo Tracker", id, secret: secret.clone(), redirect_uri }
     }
 }
 
@@ -106,6 +168,13 @@ impl Folder {
         let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
         written.and_then(|mut file| file.write_all(bytes)).map_err(|fault| SceneFault::File { path, fault })
     }
+
+    /// Makes a secret, and a file of it.
+    fn secret(&self, name: &str) -> Result<Secret, SceneFault> {
+        let text = random_hex::<16>()?;
+        self.write(name, text.as_bytes())?;
+        Ok(Secret::new(text))
+    }
 }
 
 impl Drop for Folder {
@@ -122,9 +191,14 @@ fn free_port() -> io::Result<u16> {
     Ok(listener.local_addr()?.port())
 }
 
-fn random_hex<const BYTES: usize>() -> Result<String, SceneFault> {
+fn random<const BYTES: usize>() -> Result<[u8; BYTES], SceneFault> {
     let mut bytes = [0; BYTES];
     rand::fill(&mut bytes).map_err(|_unspecified| SceneFault::Random)?;
+    Ok(bytes)
+}
+
+fn random_hex<const BYTES: usize>() -> Result<String, SceneFault> {
+    let bytes = random::<BYTES>()?;
     let digit = |half: u8| char::from_digit(half.into(), 16).unwrap_or_default();
     Ok(bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect())
 }
@@ -135,66 +209,4 @@ pub(super) fn base(kind: Kind) -> String {
         Kind::Public => "/public".to_owned(),
         _ => format!("/planner/{}", kind.name()),
     }
-}
-
-fn gateway_toml(port: u16, backend: SocketAddr, folder: &Path) -> String {
-    let nobody = folder.join("nobody.sock");
-    let mut toml = format!(
-        r#"# The gateway of `monday-gateway demo`.
-[server]
-listen     = "127.0.0.1:{port}"
-public_url = "https://127.0.0.1:{port}"
-workers    = 2
-
-[server.tls]
-certificate = "server.pem"
-private_key = "server.key"
-
-[log]
-format = "json"
-access = {{ file = "access.log" }}
-
-[apps.planner]
-client_id      = "{CLIENT_ID}"
-app_id         = {APP_ID}
-client_secret  = {{ file = "client_secret" }}
-signing_secret = {{ file = "signing_secret" }}
-
-[upstreams.backend]
-servers = ["http://{backend}"]
-
-# Nobody listens here: to see what becomes of a request when a backend is down.
-[upstreams.down]
-servers = ["unix:{nobody}"]
-
-[[routes]]
-path     = "/planner/down"
-app      = "planner"
-kind     = "action"
-upstream = "down"
-
-[[routes]]
-path     = "/planner/admins/{{*rest}}"
-app      = "planner"
-kind     = "view"
-upstream = "backend"
-allow    = {{ admin_only = true }}
-"#,
-        nobody = nobody.display(),
-    );
-    for row in KINDS.iter().filter(|row| row.kind != Kind::Jwt) {
-        let (kind, base) = (row.name, base(row.kind));
-        let app = if row.kind == Kind::Public { "" } else { "app      = \"planner\"\n" };
-        let more = if row.kind == Kind::Action {
-            "inject.headers = { \"X-Tenant\" = \"account-{account_id}\" }\n"
-        } else {
-            ""
-        };
-        let _written = writeln!(
-            toml,
-            "\n[[routes]]\npath     = \"{base}/{{*rest}}\"\n{app}kind     = \"{kind}\"\nupstream = \"backend\""
-        );
-        toml.push_str(more);
-    }
-    toml
 }

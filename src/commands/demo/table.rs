@@ -11,6 +11,7 @@ use crate::commands::demo::cases::Group;
 use crate::commands::demo::expected::speaks_of_the_caller;
 use crate::commands::demo::play::Row;
 use crate::commands::demo::scene::{Scene, base};
+use crate::commands::demo::story::Chapter;
 use crate::monday::kinds::{KINDS, Kind};
 use crate::monday::sample;
 
@@ -36,11 +37,11 @@ impl Paint {
         if std::io::stdout().is_terminal() && !unwanted { Self::Colours } else { Self::Plain }
     }
 
-    fn good(self, text: &str) -> String {
+    pub(super) fn good(self, text: &str) -> String {
         self.with(text, 32)
     }
 
-    fn bad(self, text: &str) -> String {
+    pub(super) fn bad(self, text: &str) -> String {
         self.with(text, 31)
     }
 
@@ -49,7 +50,7 @@ impl Paint {
         if row.is_right() { self.good(text) } else { self.bad(text) }
     }
 
-    fn title(self, text: &str) -> String {
+    pub(super) fn title(self, text: &str) -> String {
         self.with(text, 1)
     }
 
@@ -172,13 +173,20 @@ fn wrong(text: &mut String, rows: &[Row], paint: Paint) {
 }
 
 /// For programs; with the configuration, if that is asked for.
-pub(super) fn to_json(rows: &[Row], config: Option<&str>) -> Value {
-    let mut answer =
-        json!({ "ok": rows.iter().all(Row::is_right), "rows": rows.iter().map(row_json).collect::<Vec<_>>() });
+pub(super) fn to_json(rows: &[Row], chapters: &[Chapter], config: Option<&str>) -> Value {
+    let mut answer = json!({
+        "ok": rows.iter().all(Row::is_right) && chapters.iter().all(Chapter::is_right),
+        "rows": rows.iter().map(row_json).collect::<Vec<_>>(),
+        "story": chapters.iter().map(chapter_json).collect::<Vec<_>>(),
+    });
     if let (Some(config), Some(members)) = (config, answer.as_object_mut()) {
         members.insert("gateway.toml".to_owned(), Value::String(config.to_owned()));
     }
     answer
+}
+
+fn chapter_json(chapter: &Chapter) -> Value {
+    json!({ "title": chapter.title, "told": chapter.told, "ok": chapter.is_right(), "wrong": chapter.wrong })
 }
 
 fn row_json(row: &Row) -> Value {
@@ -212,7 +220,7 @@ pub(super) fn to_try(scene: &Scene, now: i64) -> String {
     let ca = scene.file("ca.pem").display().to_string();
     let config = scene.file("gateway.toml").display().to_string();
     let mut text = format!(
-        "\nThe gateway listens at {}; its configuration is {config}.\nTo try (the tokens are good for an hour):\n",
+        "\nThe gateway listens at {}; its configuration is {config}.\nTo try with curl (the tokens are good for an hour):\n",
         scene.origin
     );
     for (kind, why) in [

@@ -12,27 +12,33 @@ use crate::commands::demo::expected::{Expected, FORGED, Outcome};
 use crate::monday::kinds::{KINDS, Kind};
 use crate::monday::verdict::Verdict;
 
-async fn played() -> (Vec<Row>, String) {
+struct Played {
+    rows: Vec<Row>,
+    chapters: Vec<Chapter>,
+    to_try: String,
+}
+
+async fn played() -> Played {
     let clock = Clock::system();
-    let seen = Seen::default();
-    let backend = backend::start(&seen).await.unwrap();
-    let scene = Scene::set(0, backend, &clock).unwrap();
-    let gateway = Gateway::start(&scene.config, metrics(&scene.config, &clock).unwrap(), clock.clone()).await.unwrap();
-    let cases = cases::all(&scene.monday(clock.unix_seconds()));
-    let rows = play::play(&scene, cases, &seen).await;
-    gateway.stop().await;
-    let folder = scene.file("");
-    let to_try = table::to_try(&scene, 0);
-    drop(scene);
+    let stage = Stage::set(0, &clock).await.unwrap();
+    let cast = &stage.cast;
+    let rows = play::play(&cast.scene, cases::all(&cast.scene.monday(clock.unix_seconds())), &cast.seen).await;
+    let chapters = story::tell(cast).await;
+    let folder = cast.scene.file("");
+    let to_try = format!("{}{}", telling::to_click(&cast.scene), table::to_try(&cast.scene, 0));
+    stage.clear().await;
     assert!(!folder.exists(), "{}", folder.display());
-    (rows, to_try)
+    Played { rows, chapters, to_try }
 }
 
 #[test]
-fn every_request_of_the_demo_comes_out_as_it_should() {
+fn every_request_and_every_chapter_of_the_demo_comes_out_as_it_should() {
     crate::tls::install_default_provider();
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).unwrap();
-    let (rows, to_try) = runtime.block_on(played());
+    let Played { rows, chapters, to_try } = runtime.block_on(played());
+    let story = telling::to_text(&chapters, Paint::Plain);
+    assert!(chapters.iter().all(Chapter::is_right) && chapters.len() == 6, "{story}");
+    assert!(story.contains("6 chapters, and all was as it should be"), "{story}");
     let text = table::to_text(&rows, Paint::Plain);
     assert!(rows.iter().all(Row::is_right), "{text}");
     assert_eq!(rows.iter().filter(|row| row.case.group == Group::Genuine).count(), KINDS.len() - 1);
@@ -42,10 +48,13 @@ fn every_request_of_the_demo_comes_out_as_it_should() {
     );
     assert!(!text.contains('\x1b') && table::to_text(&rows, Paint::Colours).contains("\x1b[32m"));
     assert!(text.contains("all was as it should be"), "{text}");
-    let json = table::to_json(&rows, Some("toml"));
+    let json = table::to_json(&rows, &chapters, Some("toml"));
     assert_eq!((&json["ok"], &json["gateway.toml"]), (&true.into(), &"toml".into()));
     assert_eq!(json["rows"][0]["told"]["x-monday-account-id"], "1825529");
-    assert!(to_try.contains("curl --cacert") && to_try.contains("eyJ"), "{to_try}");
+    assert_eq!(json["story"][0]["ok"], true);
+    assert!(to_try.contains("/board") && to_try.contains("curl --cacert") && to_try.contains("eyJ"), "{to_try}");
+    let wrong = Chapter { title: "", told: Vec::new(), wrong: vec!["why".to_owned()] };
+    assert_eq!(table::to_json(&rows, &[wrong], None)["ok"], false);
 }
 
 fn received(fields: &[(&'static str, &'static str)]) -> Received {
@@ -102,7 +111,15 @@ fn a_row_that_is_wrong_is_listed_with_its_reason_and_colours_nothing_else() {
 #[test]
 fn every_case_has_a_path_of_its_own() {
     let secret = crate::secret::Secret::new("0123456789abcdef0123456789abcdef");
-    let monday = cases::Monday { origin: "https://127.0.0.1:1", signing: &secret, client: &secret, now: 1_000_000 };
+    let monday = cases::Monday {
+        origin: "https://127.0.0.1:1",
+        app_id: 1,
+        client_id: "x",
+        back_to_url: "https://myaccount.monday.com/",
+        signing: &secret,
+        client: &secret,
+        now: 1_000_000,
+    };
     let all = cases::all(&monday);
     let paths: BTreeSet<&str> = all.iter().map(Case::path).collect();
     assert_eq!(paths.len(), all.len());

@@ -29,7 +29,7 @@ pub(crate) fn authorization(config: &Config, one: &AppAuthorization) -> Value {
         .back_to
         .iter()
         .map(|host| match host {
-            BackTo::Host(host) => host.clone(),
+            BackTo::Host(host) | BackTo::Port(host) => host.clone(),
             BackTo::Below(suffix) => format!("*{suffix}"),
         })
         .collect();

@@ -1,6 +1,8 @@
 //! Records on their way into a vault, from another one, a backup or a list of tokens: written in batches, never over something else unless
 //! that is wanted. What is there already, alike, is left; so whatever was interrupted can be run again.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
@@ -91,18 +93,18 @@ impl Tally {
     pub(crate) fn text(&self, what: &str) -> String {
         let mut text = format!("{} {what}", counted(self.written, "record"));
         if self.same > 0 {
-            text.push_str(&format!(", {} there already", self.same));
+            let _written = write!(text, ", {} there already", self.same);
         }
         if self.expired > 0 {
-            text.push_str(&format!(", {} had expired", self.expired));
+            let _written = write!(text, ", {} had expired", self.expired);
         }
         text.push('\n');
         for key in self.left.iter().take(20) {
-            text.push_str(&format!("left as it is, since something else is there: {key}\n"));
+            let _written = writeln!(text, "left as it is, since something else is there: {key}");
         }
         if !self.left.is_empty() {
             let words = "left as they are: --overwrite writes over them";
-            text.push_str(&format!("{} {words}\n", counted(self.left.len() as u64, "record")));
+            let _written = writeln!(text, "{} {words}", counted(self.left.len() as u64, "record"));
         }
         text
     }

@@ -24,7 +24,7 @@ const PASSPHRASE: &str = "VAULT_PASSPHRASE";
 /// Where the passphrase of a backup is.
 #[derive(Debug, Args)]
 pub(crate) struct PassphraseArgs {
-    /// A file with the passphrase, of 12 characters at least; else it is taken from VAULT_PASSPHRASE
+    /// A file with the passphrase, of 12 characters at least; else it is taken from `VAULT_PASSPHRASE`
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
 }
@@ -72,7 +72,7 @@ pub(crate) async fn run(args: &ExportArgs, vault: &Vault) -> Result<Answer, Comm
 }
 
 async fn write(vault: &Vault, path: &Path, passphrase: &Secret) -> Result<u64, CommandFault> {
-    let fault = |fault| archive_fault(path, fault);
+    let fault = |fault: ArchiveFault| archive_fault(path, &fault);
     drop(fs::remove_file(path)); // of an interrupted run
     let file =
         OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(CommandFault::file(path))?;
@@ -104,7 +104,7 @@ async fn write(vault: &Vault, path: &Path, passphrase: &Secret) -> Result<u64, C
 }
 
 /// What is wrong with a file.
-pub(super) fn archive_fault(path: &Path, fault: ArchiveFault) -> CommandFault {
+pub(super) fn archive_fault(path: &Path, fault: &ArchiveFault) -> CommandFault {
     CommandFault::words(format!("{}: {fault}", path.display()))
 }
 

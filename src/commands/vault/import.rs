@@ -1,14 +1,16 @@
 //! `vault import`: a backup, or the tokens that a team already has. Everything is read and judged before anything is written.
 
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use zeroize::Zeroizing;
 
 use crate::clock::Clock;
-use crate::commands::vault::archive::{MAGIC, Reader};
+use crate::commands::vault::archive::{ArchiveFault, MAGIC, Reader};
 use crate::commands::vault::carry::{BATCH, Carried, Meeting, Tally, carry};
 use crate::commands::vault::export::{PassphraseArgs, archive_fault};
 use crate::commands::vault::progress::Progress;
@@ -17,17 +19,27 @@ use crate::commands::vault::{Answer, CommandFault, counted};
 use crate::config::resolved::Config;
 use crate::config::resolved::grants::Mode;
 use crate::grants::record::GrantKey;
+use crate::oauth::monday::{MeFault, me};
+use crate::oauth::web::Web;
 use crate::vault::{Table, Vault};
 
 /// The provider that can say whose a token is.
 const MONDAY: &str = "monday";
+/// How long to wait when monday's API is asked too much.
+const BUSY: [Duration; 5] = [
+    Duration::from_secs(1),
+    Duration::from_secs(5),
+    Duration::from_secs(15),
+    Duration::from_secs(30),
+    Duration::from_mins(1),
+];
 /// Mistakes that are told one by one.
 const TOLD: usize = 50;
 
 /// Read a backup, or tokens that you already have, into the vault.
 ///
 /// A backup is what `vault export` wrote. Tokens are CSV, whose first line names the columns, or a JSON list of objects:
-/// app, account_id, user_id, provider, access_token, refresh_token, expires_at, scopes. The last three may be left out; user_id is - for
+/// `app`, `account_id`, `user_id`, `provider`, `access_token`, `refresh_token`, `expires_at`, `scopes`. The last three may be left out; `user_id` is - for
 /// a grant that is the account's; where ids are missing, monday's API is asked whose the token is. What is in the vault already stays,
 /// unless --overwrite. May be interrupted and run again.
 #[derive(Debug, Args)]
@@ -38,6 +50,7 @@ const TOLD: usize = 50;
           app,account_id,user_id,provider,access_token,refresh_token,expires_at,scopes
           planner,1825529,4012689,github,gho_...,ghr_...,1800000000,repo
           planner,,,monday,eyJhbG...")]
+#[expect(clippy::struct_excessive_bools, reason = "three switches of a command line")]
 pub(crate) struct ImportArgs {
     /// A backup, CSV or JSON
     file: PathBuf,
@@ -77,7 +90,7 @@ impl ImportArgs {
 /// Read twice: the first time to see that it is whole.
 async fn from_backup(args: &ImportArgs, vault: &Vault) -> Result<Tally, CommandFault> {
     let passphrase = args.passphrase.read()?;
-    let fault = |fault| archive_fault(&args.file, fault);
+    let fault = |fault: ArchiveFault| archive_fault(&args.file, &fault);
     let open = || -> Result<_, CommandFault> {
         let file = File::open(&args.file).map_err(CommandFault::file(&args.file))?;
         Reader::new(BufReader::new(file), &passphrase).map_err(fault)
@@ -109,13 +122,14 @@ async fn from_tokens(args: &ImportArgs, vault: &Vault, config: &Config) -> Resul
     if !mistakes.is_empty() {
         return Err(told(&args.file, &mistakes));
     }
+    let web = Web::new(None).map_err(|fault| CommandFault::words(fault.to_string()))?;
     let clock = Clock::system();
     let (mut tally, mut wrong) = (Tally::default(), Vec::new());
     let mut progress = Progress::new("read", Some(tokens.len() as u64));
     for batch in tokens.chunks(BATCH) {
         let mut carried = Vec::with_capacity(batch.len());
         for token in batch {
-            match key_of(token, config).await {
+            match key_of(token, config, &web).await {
                 Ok(key) => carried.push(as_record(token, &key, &clock)?),
                 Err(mistake) => wrong.push(mistake),
             }
@@ -168,13 +182,13 @@ fn mistake(token: &Token, config: &Config) -> Option<Mistake> {
 }
 
 /// Whose it is: as it is written, or as monday says.
-async fn key_of(token: &Token, config: &Config) -> Result<GrantKey, Mistake> {
+async fn key_of(token: &Token, config: &Config, web: &Web) -> Result<GrantKey, Mistake> {
     let key = |account, user| GrantKey { app: token.app.clone(), account, user, provider: token.provider.clone() };
     match (token.account, token.owner) {
         (Some(account), Owner::User(user)) => Ok(key(account, Some(user))),
         (Some(account), Owner::Account) => Ok(key(account, None)),
         (account, owner) => {
-            let (found, user) = whose(token, config).await.map_err(|what| Mistake { line: token.line, what })?;
+            let (found, user) = whose(token, config, web).await.map_err(|what| Mistake { line: token.line, what })?;
             if account.is_some_and(|account| account != found) || matches!(owner, Owner::User(named) if named != user) {
                 return Err(Mistake { line: token.line, what: "monday says that the token is another's".to_owned() });
             }
@@ -183,9 +197,16 @@ async fn key_of(token: &Token, config: &Config) -> Result<GrantKey, Mistake> {
     }
 }
 
-/// Asks monday's API.
-async fn whose(_token: &Token, _config: &Config) -> Result<(i64, i64), String> {
-    Err("account_id and user_id are missing".to_owned())
+/// Asks monday's API, which may be busy for a while.
+async fn whose(token: &Token, config: &Config, web: &Web) -> Result<(i64, i64), String> {
+    for pause in BUSY {
+        match me(web, &config.monday.api, token.access()).await {
+            Ok(me) => return Ok((me.account_id, me.user_id)),
+            Err(MeFault::Busy(_)) => tokio::time::sleep(pause).await,
+            Err(fault) => return Err(fault.to_string()),
+        }
+    }
+    Err("monday's API has no time to say whose it is; run the same command again later".to_owned())
 }
 
 fn told(file: &Path, mistakes: &[Mistake]) -> CommandFault {
@@ -195,7 +216,7 @@ fn told(file: &Path, mistakes: &[Mistake]) -> CommandFault {
         counted(mistakes.len() as u64, "mistake")
     );
     for Mistake { line, what } in mistakes.iter().take(TOLD) {
-        words.push_str(&format!("  line {line}: {what}\n"));
+        let _written = writeln!(words, "  line {line}: {what}");
     }
     if mistakes.len() > TOLD {
         words.push_str("  ...\n");

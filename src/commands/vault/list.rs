@@ -1,5 +1,7 @@
 //! `vault list`: who has connected what. Names no token.
 
+use std::fmt::Write as _;
+
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -54,7 +56,7 @@ pub(crate) async fn run(args: &ListArgs, vault: &Vault) -> Result<Answer, Comman
     let mut text: String = found.iter().map(|(key, grant)| line(key, grant)).collect();
     let next = more.then(|| found.last().map(|(key, _)| key.row())).flatten();
     if let Some(next) = &next {
-        text.push_str(&format!("more: --after {next}\n"));
+        let _written = writeln!(text, "more: --after {next}");
     }
     if found.is_empty() {
         text.push_str("no grant\n");

@@ -1,5 +1,6 @@
 //! `vault migrate`: everything into another store, sealed under the same keys.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use clap::Args;
@@ -48,7 +49,7 @@ pub(crate) async fn run(args: &MigrateArgs, vault: &Vault, settings: &VaultSetti
     let tally = copy(vault, &other, meeting).await?;
     let mut text = tally.text("copied");
     if tally.left.is_empty() {
-        text.push_str(&format!("in gateway.toml: [vault] store = \"{address}\"\n"));
+        let _written = writeln!(text, "in gateway.toml: [vault] store = \"{address}\"");
     }
     let mut json = tally.json();
     if let Some(object) = json.as_object_mut() {

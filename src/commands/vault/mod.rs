@@ -51,6 +51,12 @@ enum VaultCommand {
     Migrate(migrate::MigrateArgs),
 }
 
+/// What `vault show` says of a grant, for the demo.
+pub(in crate::commands) async fn shown(vault: &Vault, grant: String) -> Result<String, String> {
+    let answer = show::run(&show::ShowArgs { grant, json: false }, vault).await;
+    answer.map(|answer| answer.text).map_err(|fault| fault.to_string())
+}
+
 /// What a command has to say when it is done.
 #[derive(Debug)]
 struct Answer {

@@ -1,5 +1,7 @@
 //! `vault rekey`: everything under the newest key, so that an older one can go. A running gateway does the same in the background.
 
+use std::fmt::Write as _;
+
 use clap::Args;
 use serde_json::json;
 
@@ -27,10 +29,11 @@ pub(crate) async fn run(vault: &Vault) -> Result<Answer, CommandFault> {
     drop(progress);
     let mut text = format!("{} sealed again, of {}\n", counted(done.sealed, "record"), done.seen);
     if done.overtaken > 0 {
-        text.push_str(&format!("{} changed in between\n", counted(done.overtaken, "record")));
+        let _written = writeln!(text, "{} changed in between", counted(done.overtaken, "record"));
     }
     if done.unreadable > 0 {
-        text.push_str(&format!("{} cannot be read with vault.keys, and stayed\n", counted(done.unreadable, "record")));
+        let _written =
+            writeln!(text, "{} cannot be read with vault.keys, and stayed", counted(done.unreadable, "record"));
     }
     let json = json!({
         "seen": done.seen, "sealed": done.sealed, "overtaken": done.overtaken, "unreadable": done.unreadable,

@@ -2,6 +2,7 @@
 //! token dead there too lets the user disconnect, or does it at the provider.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use clap::Args;
 use serde_json::json;
@@ -27,6 +28,7 @@ const TRIES: usize = 8;
   monday-gateway vault revoke planner/1825529/4012689/github
   monday-gateway vault revoke --all planner/1825529/
       Everything of an account.")]
+#[expect(clippy::struct_excessive_bools, reason = "three switches of a command line")]
 pub(crate) struct RevokeArgs {
     /// As `vault list` names them: app/account/user/provider
     #[arg(required = true, value_name = "GRANT")]
@@ -51,9 +53,10 @@ pub(crate) async fn run(
     let journal = journal(vault, config, settings)?;
     let mut rows = Vec::new();
     for name in &args.grants {
-        match args.all {
-            true => rows.extend(below(vault, name).await?),
-            false => rows.push(name.clone()),
+        if args.all {
+            rows.extend(below(vault, name).await?);
+        } else {
+            rows.push(name.clone());
         }
     }
     let (mut revoked, mut missing) = (Vec::new(), Vec::new());
@@ -67,8 +70,11 @@ pub(crate) async fn run(
             missing.push(row);
         }
     }
-    let mut text: String = missing.iter().map(|row| format!("no grant {row}\n")).collect();
-    text.push_str(&format!("{} taken back\n", counted(revoked.len() as u64, "grant")));
+    let mut text = String::new();
+    for row in &missing {
+        let _written = writeln!(text, "no grant {row}");
+    }
+    let _written = writeln!(text, "{} taken back", counted(revoked.len() as u64, "grant"));
     let json = json!({ "revoked": revoked, "missing": missing });
     Ok(Answer { text, json, is_whole: missing.is_empty() })
 }

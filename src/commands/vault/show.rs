@@ -15,7 +15,7 @@ use crate::vault::{Table, Vault};
   monday-gateway vault show planner/1825529/4012689/github")]
 pub(crate) struct ShowArgs {
     /// As `vault list` names it: app/account/user/provider
-    grant: String,
+    pub(super) grant: String,
     /// Answer in JSON
     #[arg(long)]
     pub(super) json: bool,
@@ -41,8 +41,8 @@ pub(crate) async fn run(args: &ShowArgs, vault: &Vault) -> Result<Answer, Comman
     };
     told("state", state_name(grant.state).to_owned());
     told("access token", masked(&grant.access));
-    told("refresh token", grant.refresh.as_deref().map_or("none".to_owned(), masked));
-    told("token ends", grant.expires.map_or("never, as far as is known".to_owned(), moment));
+    told("refresh token", grant.refresh.as_deref().map_or_else(|| "none".to_owned(), masked));
+    told("token ends", grant.expires.map_or_else(|| "never, as far as is known".to_owned(), moment));
     told("scopes", grant.scopes.join(" "));
     told("asked for", grant.asked.join(" "));
     told("granted", moment(grant.granted_at));

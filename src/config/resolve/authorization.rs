@@ -271,8 +271,13 @@ fn back_to_host(host: &At<String>, sheet: &mut Sheet<'_>) -> Option<BackTo> {
     if lower.contains("://") || lower.contains('/') {
         return refuse("this names hosts only: `backToUrl` is always https, and may have any path", sheet);
     }
-    if lower.contains(':') {
-        return refuse("this names hosts only, without a port", sheet);
+    if let Some((name, port)) = lower.rsplit_once(':') {
+        let number = port.parse::<u16>().unwrap_or(0);
+        let is_plain = number != 0 && number != 443 && number.to_string() == port;
+        if is_plain && matches!(name, "localhost" | "127.0.0.1") {
+            return Some(BackTo::Port(lower));
+        }
+        return refuse("this names hosts only, without a port; on this machine alone, a port is written", sheet);
     }
     match lower.strip_prefix("*.") {
         Some(domain) if is_host_name(domain) && domain.contains('.') => Some(BackTo::Below(format!(".{domain}"))),

@@ -49,6 +49,8 @@ pub(crate) enum Mode {
 pub(crate) enum BackTo {
     /// This host.
     Host(String),
+    /// This machine at this port, as it is written: `127.0.0.1:8443`. For trying things out; monday's URLs have no port.
+    Port(String),
     /// Any host below: `.monday.com` of `*.monday.com`.
     Below(String),
 }

@@ -76,10 +76,8 @@ fn is_busy(status: StatusCode) -> bool {
 
 fn object(answer: &Answer) -> Result<Value, TokenFlaw> {
     let root: Option<Value> = serde_json::from_slice(&answer.body).ok();
-    root.filter(Value::is_object).ok_or_else(|| TokenFlaw::NotJson {
-        status: answer.status.as_u16(),
-        content_type: content_type(answer),
-    })
+    root.filter(Value::is_object)
+        .ok_or_else(|| TokenFlaw::NotJson { status: answer.status.as_u16(), content_type: content_type(answer) })
 }
 
 fn content_type(answer: &Answer) -> String {
@@ -92,7 +90,9 @@ fn without_json(answer: &Answer, client: &Client, flaw: TokenFlaw) -> TokenFlaw 
     match answer.status {
         status if is_busy(status) => TokenFlaw::Busy { status: status.as_u16() },
         StatusCode::UNAUTHORIZED => judged(Refusal::bare(answer.status), client, answer.status),
-        StatusCode::BAD_REQUEST if client.monday.is_some() => judged(Refusal::bare(answer.status), client, answer.status),
+        StatusCode::BAD_REQUEST if client.monday.is_some() => {
+            judged(Refusal::bare(answer.status), client, answer.status)
+        }
         _ => flaw,
     }
 }
@@ -118,7 +118,16 @@ fn refusal(status: StatusCode, root: &Value, sent: &[&str]) -> Option<Refusal> {
     }
     let texts = |places: &[&str]| places.iter().filter_map(|place| root.pointer(place)).find_map(Value::as_str);
     // GitHub and RFC 6749; errors as objects; HubSpot's new and old; others
-    let found = texts(&["/error", "/error/code", "/error/type", "/error/status", "/subCategory", "/status", "/category", "/code"]);
+    let found = texts(&[
+        "/error",
+        "/error/code",
+        "/error/type",
+        "/error/status",
+        "/subCategory",
+        "/status",
+        "/category",
+        "/code",
+    ]);
     let words = texts(&["/error_description", "/message", "/error/message", "/errorMessage", "/error_message"]);
     Some(Refusal {
         status: status.as_u16(),
@@ -208,7 +217,10 @@ fn expires_in(place: &Value, at: &str) -> Result<Option<i64>, TokenFlaw> {
     if seconds < 0 { Err(flaw()) } else { Ok((seconds > 0).then_some(seconds)) }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "a float becomes the nearest whole number of seconds that there is")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a float becomes the nearest whole number of seconds that there is"
+)]
 fn whole_seconds(number: &serde_json::Number) -> Option<i64> {
     number.as_i64().or_else(|| number.as_f64().filter(|seconds| seconds.is_finite()).map(|seconds| seconds as i64))
 }
@@ -230,13 +242,14 @@ fn own_expiry(token: &str) -> Option<i64> {
 
 /// As text with any separator, or as a list. Empty text says nothing (GitHub Apps).
 fn scopes(place: &Value) -> Option<Vec<String>> {
-    let found: Vec<String> = match place.get("scope").filter(|scope| !scope.is_null()).or_else(|| place.get("scopes"))? {
-        Value::String(text) => {
-            text.split([' ', ',', '\t', '\n', '\r']).filter(|scope| !scope.is_empty()).map(str::to_owned).collect()
-        }
-        Value::Array(list) => list.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
-        _ => return None,
-    };
+    let found: Vec<String> =
+        match place.get("scope").filter(|scope| !scope.is_null()).or_else(|| place.get("scopes"))? {
+            Value::String(text) => {
+                text.split([' ', ',', '\t', '\n', '\r']).filter(|scope| !scope.is_empty()).map(str::to_owned).collect()
+            }
+            Value::Array(list) => list.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+            _ => return None,
+        };
     (!found.is_empty()).then_some(found)
 }
 

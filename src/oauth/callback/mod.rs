@@ -116,7 +116,11 @@ fn decoded(text: &str) -> Result<String, CallbackFlaw> {
 
 /// Codes, states and issuers are visible ASCII (RFC 6749, appendix A); anything else did not come from a provider.
 fn visible(text: &str) -> Result<String, CallbackFlaw> {
-    if text.bytes().all(|byte| matches!(byte, 0x20..=0x7e)) { Ok(text.to_owned()) } else { Err(CallbackFlaw::Malformed) }
+    if text.bytes().all(|byte| matches!(byte, 0x20..=0x7e)) {
+        Ok(text.to_owned())
+    } else {
+        Err(CallbackFlaw::Malformed)
+    }
 }
 
 fn refused(error: &str, description: Option<&str>) -> Outcome {

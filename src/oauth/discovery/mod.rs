@@ -71,7 +71,10 @@ pub(crate) struct MetadataFlaw {
 }
 
 /// One slot an issuer. The inner lock is held while it is asked, so that the others wait for that answer.
-#[expect(clippy::disallowed_types, reason = "control plane: taken for flows, refreshes and key sets, never for a request")]
+#[expect(
+    clippy::disallowed_types,
+    reason = "control plane: taken for flows, refreshes and key sets, never for a request"
+)]
 #[derive(Debug, Default)]
 struct Known(std::sync::Mutex<HashMap<Url, Arc<tokio::sync::Mutex<Slot>>>>);
 

@@ -93,7 +93,8 @@ pub(crate) async fn refresh(
 pub(crate) async fn revoke(discovery: &Discovery, provider: &Provider, given: Given<'_>) -> Result<(), TokenFault> {
     let fault = |flaw| TokenFault::new(provider, flaw);
     let client = provider.client().ok_or_else(|| fault(TokenFlaw::NoOauth))?;
-    let endpoint = discovery.locate(provider).await?.revoke.ok_or_else(|| fault(TokenFlaw::NoEndpoint("revoke_url")))?;
+    let endpoint =
+        discovery.locate(provider).await?.revoke.ok_or_else(|| fault(TokenFlaw::NoEndpoint("revoke_url")))?;
     let (token, hint) = match given {
         Given::Refresh(token) => (token, "refresh_token"),
         Given::Access(token) => (token, "access_token"),

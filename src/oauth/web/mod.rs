@@ -123,8 +123,7 @@ impl Web {
             Err(TlsFault::NoRoots) => None,
             Err(fault) => return Err(fault),
         };
-        let bounds =
-            Bounds { connect: limits::WEB_CONNECT_TIME, whole: limits::WEB_TIME, answer: limits::WEB_ANSWER };
+        let bounds = Bounds { connect: limits::WEB_CONNECT_TIME, whole: limits::WEB_TIME, answer: limits::WEB_ANSWER };
         Ok(Self { tls, names: Names::default(), bounds })
     }
 

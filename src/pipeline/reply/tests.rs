@@ -167,6 +167,28 @@ fn a_bad_token_is_401_with_a_challenge_and_never_5xx() {
     }
 }
 
+/// A person who lacks a grant, where there is a link.
+fn is_sent_on(refusal: &Refusal, look: &Look<'_>) -> bool {
+    look.caller == Caller::Person && matches!(refusal, Refusal::Grants(needed) if needed.link.is_some())
+}
+
+#[test]
+fn who_lacks_a_grant_is_told_where_to_connect_again() {
+    const LINK: &str = "https://gw.example.com/go?ticket=1";
+    let refusal = needed(Some(LINK));
+    let ask = |caller| reply(&refusal, &Look { caller, prefers: Prefers::Json, request_id: ID });
+    let server = ask(Caller::Server);
+    assert_eq!((server.status().as_u16(), member(&server, "severityCode")), (403, 4000.into()));
+    assert!(member(&server, "notificationErrorDescription").as_str().unwrap().contains(LINK));
+    let view = ask(Caller::Script);
+    assert_eq!((view.status().as_u16(), member(&view, "reconnect")), (403, LINK.into()));
+    let person = ask(Caller::Person);
+    assert_eq!((person.status().as_u16(), person.headers()[LOCATION].to_str().unwrap()), (303, LINK));
+    let without = reply(&needed(None), &Look { caller: Caller::Person, prefers: Prefers::Html, request_id: ID });
+    assert_eq!(without.status(), 403);
+    assert!(!without.headers().contains_key(LOCATION));
+}
+
 #[test]
 fn the_statuses_are_those_of_the_table() {
     let expected = |refusal: &Refusal| match refusal {
@@ -186,8 +208,8 @@ fn the_statuses_are_those_of_the_table() {
         Refusal::PageUnavailable | Refusal::GrantsDown(_) => 503,
         Refusal::Internal => 500,
     };
-    sweep(|refusal, _look, response| {
-        let status = expected(refusal);
+    sweep(|refusal, look, response| {
+        let status = if is_sent_on(refusal, look) { 303 } else { expected(refusal) };
         assert_eq!(response.status(), status, "{refusal:?}");
         if status == 405 {
             assert!(response.headers()[ALLOW].to_str().expect("ASCII").contains("GET"));

@@ -71,7 +71,7 @@ impl Dial {
             config.application_name("monday-gateway");
         }
         let ports = config.get_ports();
-        let port = |index: usize| ports.get(index).or(ports.first()).copied().unwrap_or(5432);
+        let port = |index: usize| ports.get(index).or_else(|| ports.first()).copied().unwrap_or(5432);
         let mut places: Vec<(Host, u16)> =
             config.get_hosts().iter().enumerate().map(|(index, host)| (host.clone(), port(index))).collect();
         let last = places.pop().ok_or_else(|| flawed("it names no host"))?;

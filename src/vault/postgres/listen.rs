@@ -1,4 +1,5 @@
-//! The connection that hears of other gateways' changes. While it is away nobody tells: when it is back, anything may have changed.
+//! The connection that hears of other gateways' changes. While it is away nobody tells: when it is there, the first time too, anything may have
+//! changed.
 
 use std::future::poll_fn;
 use std::time::Duration;
@@ -15,8 +16,8 @@ const LOOK: Duration = Duration::from_secs(2);
 const AGAIN: Duration = Duration::from_millis(300);
 
 /// Listens for as long as it is not aborted.
+#[expect(clippy::infinite_loop, reason = "its owner aborts it")]
 pub(crate) async fn run(dial: Dial, origin: String, changes: broadcast::Sender<Change>) {
-    let mut was_away = false;
     loop {
         let heard = changes.clone();
         let own = origin.clone();
@@ -25,9 +26,7 @@ pub(crate) async fn run(dial: Dial, origin: String, changes: broadcast::Sender<C
         if let Ok(Ok((client, task))) = connected {
             let listening = tokio::time::timeout(VAULT_PATIENCE, client.batch_execute("LISTEN monday_gateway")).await;
             if let Ok(Ok(())) = listening {
-                if was_away {
-                    let _listeners = changes.send(Change::Anything);
-                }
+                let _listeners = changes.send(Change::Anything);
                 while !task.is_finished() {
                     tokio::time::sleep(LOOK).await;
                     let there = tokio::time::timeout(VAULT_PATIENCE, client.batch_execute("SELECT 1")).await;
@@ -38,7 +37,6 @@ pub(crate) async fn run(dial: Dial, origin: String, changes: broadcast::Sender<C
             }
             task.abort();
         }
-        was_away = true;
         tokio::time::sleep(AGAIN).await;
     }
 }

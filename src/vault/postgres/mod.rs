@@ -210,7 +210,11 @@ impl Postgres {
 async fn prepare(dial: &Dial) -> Result<(), VaultFault> {
     let connecting = async {
         let (client, task) = dial.connect(&connect::drive).await.map_err(|fault| fault_of(&fault))?;
-        judge(&client).await.map(|()| (client, task))
+        match flaw(&client).await {
+            Ok(None) => Ok((client, task)),
+            Ok(Some(flaw)) => Err(VaultFault::Refused(flaw.to_owned())),
+            Err(fault) => Err(fault_of(&fault)),
+        }
     };
     let (mut client, task) = tokio::time::timeout(VAULT_PATIENCE, connecting).await.map_err(|_late| late())??;
     let migrated = tokio::time::timeout(MIGRATION, schema::migrate(&mut client)).await;
@@ -266,18 +270,19 @@ impl Drop for Held {
 
 fn pool(dial: Dial) -> Result<Pool, VaultFault> {
     let config = dial.config();
-    let manager = Manager::from_connect(config, dial, ManagerConfig { recycling_method: RecyclingMethod::Verified });
+    let making = Manager::from_connect(config, dial, ManagerConfig { recycling_method: RecyclingMethod::Verified });
     let timeouts =
         Timeouts { wait: Some(VAULT_PATIENCE), create: Some(VAULT_PATIENCE), recycle: Some(VAULT_PATIENCE / 2) };
     let fresh = Hook::async_fn(|client: &mut deadpool_postgres::ClientWrapper, _| {
         Box::pin(async move {
-            match judge(client).await {
-                Ok(()) => Ok(()),
-                Err(fault) => Err(HookError::message(fault.to_string())),
+            match flaw(client).await {
+                Ok(None) => Ok(()),
+                Ok(Some(flaw)) => Err(HookError::message(flaw)),
+                Err(fault) => Err(HookError::Backend(fault)),
             }
         })
     });
-    Pool::builder(manager)
+    Pool::builder(making)
         .max_size(CONNECTIONS)
         .timeouts(timeouts)
         .runtime(Runtime::Tokio1)
@@ -286,19 +291,17 @@ fn pool(dial: Dial) -> Result<Pool, VaultFault> {
         .map_err(|fault| VaultFault::Refused(fault.to_string()))
 }
 
-/// Whether a server can keep what it acknowledges, and knows what others have written.
-async fn judge(client: &tokio_postgres::Client) -> Result<(), VaultFault> {
-    let fault = |fault| fault_of(&fault);
-    if connect::is_standby(client).await.map_err(fault)? {
-        return Err(VaultFault::Refused("it is a standby: name the primary".to_owned()));
+/// What keeps a server from keeping what it acknowledges, or from knowing what others have written.
+async fn flaw(client: &tokio_postgres::Client) -> Result<Option<&'static str>, tokio_postgres::Error> {
+    if connect::is_standby(client).await? {
+        return Ok(Some("it is a standby: name the primary"));
     }
-    let row = client.query_one("SELECT current_setting('fsync')", &[]).await.map_err(fault)?;
-    match row.try_get::<_, &str>(0).map_err(fault)? {
-        "on" => Ok(()),
-        _ => Err(VaultFault::Refused("its `fsync` is off: a crash would lose what was acknowledged".to_owned())),
-    }
+    let row = client.query_one("SELECT current_setting('fsync')", &[]).await?;
+    let is_synchronised = row.try_get::<_, &str>(0)? == "on";
+    Ok((!is_synchronised).then_some("its `fsync` is off: a crash would lose what was acknowledged"))
 }
 
+#[expect(clippy::infinite_loop, reason = "its owner aborts it")]
 async fn sweep(pool: Pool) {
     const SWEPT: &str =
         "DELETE FROM monday_gateway.records WHERE expires <= monday_gateway.now_ms() AND (tbl, key) IN (
@@ -342,9 +345,8 @@ fn late() -> VaultFault {
 fn pool_fault(fault: PoolError) -> VaultFault {
     match fault {
         PoolError::Timeout(_) => late(),
-        PoolError::Backend(fault) => fault_of(&fault),
+        PoolError::Backend(fault) | PoolError::PostCreateHook(HookError::Backend(fault)) => fault_of(&fault),
         PoolError::PostCreateHook(HookError::Message(words)) => VaultFault::Refused(words.into_owned()),
-        PoolError::PostCreateHook(HookError::Backend(fault)) => fault_of(&fault),
         PoolError::Closed | PoolError::NoRuntimeSpecified => VaultFault::Unreachable(fault.to_string()),
     }
 }

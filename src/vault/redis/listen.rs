@@ -1,4 +1,5 @@
-//! The connection that hears of other gateways' changes. While it is away nobody tells: when it is back, anything may have changed.
+//! The connection that hears of other gateways' changes. While it is away nobody tells: when it is there, the first time too, anything may have
+//! changed.
 
 use std::time::Duration;
 
@@ -15,8 +16,8 @@ const LOOK: Duration = Duration::from_secs(2);
 const AGAIN: Duration = Duration::from_millis(300);
 
 /// Listens for as long as it is not aborted.
+#[expect(clippy::infinite_loop, reason = "its owner aborts it")]
 pub(crate) async fn run(dial: Dial, origin: String, changes: broadcast::Sender<Change>) {
-    let mut was_away = false;
     loop {
         let (own, heard) = (origin.clone(), changes.clone());
         let hear = move |push: PushInfo| {
@@ -31,9 +32,7 @@ pub(crate) async fn run(dial: Dial, origin: String, changes: broadcast::Sender<C
             Some(connection)
         };
         if let Ok(Some(mut connection)) = tokio::time::timeout(VAULT_PATIENCE, subscribing).await {
-            if was_away {
-                let _listeners = changes.send(Change::Anything);
-            }
+            let _listeners = changes.send(Change::Anything);
             loop {
                 tokio::time::sleep(LOOK).await;
                 let there = tokio::time::timeout(VAULT_PATIENCE, dial::ask::<String>(&mut connection, &["PING"])).await;
@@ -42,7 +41,6 @@ pub(crate) async fn run(dial: Dial, origin: String, changes: broadcast::Sender<C
                 }
             }
         }
-        was_away = true;
         tokio::time::sleep(AGAIN).await;
     }
 }

@@ -57,7 +57,7 @@ impl Sqlite {
         let (writer, jobs) = mpsc::channel(VAULT_QUEUE);
         let (ready, opened) = oneshot::channel();
         let state = writer::State { path: path.to_owned(), known: Arc::clone(&known), changes: changes.clone() };
-        thread("vault-write", move || writer::run(state, jobs, ready))?;
+        thread("vault-write", move || writer::run(&state, jobs, ready))?;
         opened.await.map_err(|_gone| VaultFault::Refused("the vault's writer ended".to_owned()))??;
         let mut readers = Vec::new();
         for _ in 0..=LOOKUPS {
@@ -180,7 +180,7 @@ async fn look_around(inner: Weak<Inner>, known: Arc<AtomicU64>) {
         looking.tick().await;
         let Some(inner) = inner.upgrade() else { return };
         let before = known.load(Ordering::Acquire);
-        let Ok(found) = Sqlite(inner.clone()).writes().await else { continue };
+        let Ok(found) = Sqlite(Arc::clone(&inner)).writes().await else { continue };
         let after = known.load(Ordering::Acquire);
         // This process's own writes are known before they are committed: what is found beyond them is another's.
         if found != before
@@ -194,7 +194,7 @@ async fn look_around(inner: Weak<Inner>, known: Arc<AtomicU64>) {
 
 /// The folder, and the file with its permissions: SQLite gives its companions the same.
 fn prepare_file(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Ok(file) => {

@@ -58,7 +58,7 @@ pub(crate) struct Done {
 }
 
 /// Writes until nobody can ask any more. Says first whether the file could be opened.
-pub(crate) fn run(state: State, mut jobs: mpsc::Receiver<Job>, ready: oneshot::Sender<Result<(), VaultFault>>) {
+pub(crate) fn run(state: &State, mut jobs: mpsc::Receiver<Job>, ready: oneshot::Sender<Result<(), VaultFault>>) {
     let opened = schema::connect_writer(&state.path, schema::MIGRATIONS).and_then(|connection| {
         schema::writes(&connection).map(|writes| (connection, writes)).map_err(|f| fault_of(&f))
     });
@@ -79,7 +79,7 @@ pub(crate) fn run(state: State, mut jobs: mpsc::Receiver<Job>, ready: oneshot::S
             batch.push(job);
         }
         batch.retain(|job| !job.reply.is_closed()); // whoever asked has given up: better undone than unknown
-        serve(&state, &mut connection, &mut batch);
+        serve(state, &mut connection, &mut batch);
         if swept.elapsed() >= SWEEP.0 {
             swept = Instant::now();
             if let Err(fault) = sweep(&connection) {

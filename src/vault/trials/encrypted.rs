@@ -15,7 +15,7 @@ use crate::vault::{StoreAddress, Table, Vault};
 fn encrypted(kind: Kind) -> (Place, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    let Generated { chain_pem, key_pem, ca_pem, .. } = generate(&[], &Clock::system()).unwrap();
+    let Generated { chain_pem, key_pem, ca_pem } = generate(&[], &Clock::system()).unwrap();
     let at = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
     fs::write(at("server.pem"), chain_pem).unwrap();
     fs::write(at("server.key"), key_pem.expose()).unwrap();

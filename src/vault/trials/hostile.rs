@@ -114,20 +114,11 @@ fn scripts(kind: Kind) -> Vec<Script> {
             all.push(script(begin, vec![0; 1 << 20], false));
         }
     }
-    match kind {
-        Kind::Postgres => {
-            // SCRAM with a number of rounds that would take hours (RUSTSEC-2026-0179).
-            all.push(script(
-                b"R\0\0\0\x17\0\0\0\x0aSCRAM-SHA-256\0\0R\0\0\0\x2f\0\0\0\x0br=x,s=QUFBQQ==,i=2147483647".to_vec(),
-                vec![],
-                false,
-            ));
-            all.push(script(inside.clone(), b"N\0\0\0\x04".to_vec(), false));
-        }
-        _ => {
-            all.push(script(vec![], b"*1\r\n".to_vec(), false)); // nested without an end
-            all.push(script(vec![], b"+OK\r\n".to_vec(), false)); // answers that nobody asked for
-        }
+    if kind == Kind::Postgres {
+        all.push(script(inside.clone(), b"N\0\0\0\x04".to_vec(), false));
+    } else {
+        all.push(script(vec![], b"*1\r\n".to_vec(), false)); // nested without an end
+        all.push(script(vec![], b"+OK\r\n".to_vec(), false)); // answers that nobody asked for
     }
     all.extend((0..40).map(|seed| script(noise(seed, 3000), vec![], seed % 2 == 0)));
     all.extend((40..80).map(|seed| script(with(&noise(seed, 3000)), vec![], seed % 2 == 0)));
@@ -173,6 +164,33 @@ fn a_false_postgresql_is_a_fault_in_time() {
 #[test]
 fn a_false_redis_is_a_fault_in_time() {
     false_servers(Kind::Redis);
+}
+
+/// PostgreSQL's password exchange lets the server say how much work it is (RUSTSEC-2026-0179).
+#[test]
+fn a_postgresql_that_asks_for_hours_of_work_is_refused_at_once() {
+    block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut room = [0; 4096];
+            let _startup = stream.read(&mut room).await.unwrap();
+            stream.write_all(b"R\0\0\0\x17\0\0\0\x0aSCRAM-SHA-256\0\0").await.unwrap();
+            let read = stream.read(&mut room).await.unwrap();
+            let said = String::from_utf8_lossy(&room[..read]).into_owned();
+            let (_, nonce) = said.split_once("r=").unwrap();
+            let asks = format!("r={nonce}x,s=QUFBQQ==,i=2147483647");
+            let length = u32::try_from(asks.len() + 8).unwrap();
+            let head = [&b"R"[..], &length.to_be_bytes(), &11_u32.to_be_bytes()].concat();
+            stream.write_all(&[&head, asks.as_bytes()].concat()).await.unwrap();
+            stream.read(&mut room).await.unwrap()
+        });
+        let began = Instant::now();
+        let fault = Vault::open(&address(Kind::Postgres, port), keys(&[1])).await.unwrap_err().to_string();
+        assert!(began.elapsed() < Duration::from_millis(800) && fault.contains("iteration"), "{fault}");
+        assert_eq!(server.await.unwrap(), 0, "it was sent nothing more");
+    });
 }
 
 /// What the wire to a real server does.

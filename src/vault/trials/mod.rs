@@ -1,6 +1,8 @@
 //! What the stores must stand, tried on each: the contract, servers that lie, hang, are stopped, killed or read-only, disks that are full,
 //! and processes that are killed while they write.
 
+#![expect(clippy::large_stack_arrays, clippy::large_futures, reason = "tests")]
+
 mod contract;
 mod crash;
 mod encrypted;

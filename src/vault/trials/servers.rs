@@ -175,9 +175,8 @@ impl Place {
         let own = server.id().to_string();
         // PostgreSQL is a process for each connection.
         let others = fs::read_to_string(format!("/proc/{own}/task/{own}/children")).unwrap_or_default();
-        let sent =
-            Command::new("kill").arg(format!("-{name}")).arg(own).args(others.split_whitespace()).status().unwrap();
-        assert!(sent.success());
+        // Any of them may have ended just now.
+        drop(Command::new("kill").arg(format!("-{name}")).arg(own).args(others.split_whitespace()).output());
     }
 
     /// Ends the server in a moment, without a last word.

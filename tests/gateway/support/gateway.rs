@@ -23,6 +23,9 @@ pub(crate) fn binary() -> Command {
     command
 }
 
+/// Moves a process's clock; `install.sh` sees that it is there.
+const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
+
 /// Names of the certificate that every gateway gets.
 pub(crate) const NAMES: [&str; 3] = ["gw.test", "localhost", "127.0.0.1"];
 
@@ -74,7 +77,19 @@ impl Gateway {
         std::fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
         let file = folder.path().join("gateway.toml");
         std::fs::write(&file, setup.toml()).unwrap();
-        let mut child = binary()
+        let mut command = binary();
+        if setup.movable_clock {
+            let clock = folder.path().join("clock");
+            if !clock.exists() {
+                std::fs::write(&clock, "+0").unwrap();
+            }
+            command
+                .env("LD_PRELOAD", FAKETIME)
+                .env("FAKETIME_TIMESTAMP_FILE", clock)
+                .env("FAKETIME_NO_CACHE", "1")
+                .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        }
+        let mut child = command
             .args(["run", "--config"])
             .arg(&file)
             .current_dir(folder.path())
@@ -179,6 +194,29 @@ impl Gateway {
     pub(crate) async fn ended(&mut self, limit: Duration) -> ExitStatus {
         let child = &mut self.child;
         super::within(limit, "the gateway ends", || child.try_wait().unwrap()).await
+    }
+
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// From now on its clock is ahead by so many seconds (`Setup::movable_clock`).
+    pub(crate) fn move_clock(&self, seconds: i64) {
+        let clock = self.folder.path().join("clock");
+        let next = self.folder.path().join("clock.next");
+        std::fs::write(&next, format!("{seconds:+}")).unwrap();
+        std::fs::rename(next, clock).unwrap();
+    }
+
+    /// Kills it; what is left is its folder.
+    pub(crate) fn into_folder(mut self) -> TempDir {
+        std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap())
+    }
+
+    /// Where one more listener is, as its log says.
+    pub(crate) fn listener(&self, name: &str) -> SocketAddr {
+        within_blocking(SOON, "the listener listens", || listening(&self.stderr.text(), name))
     }
 
     /// Resident memory in KiB.

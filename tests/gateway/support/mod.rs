@@ -3,14 +3,23 @@
 pub(crate) mod answer;
 pub(crate) mod backend;
 pub(crate) mod certificates;
+pub(crate) mod fake_monday;
+pub(crate) mod fake_provider;
 pub(crate) mod frames;
 pub(crate) mod gateway;
+pub(crate) mod html;
 pub(crate) mod http2;
 pub(crate) mod hyper;
 pub(crate) mod mint;
+pub(crate) mod oauth_server;
 pub(crate) mod peers;
 pub(crate) mod raw;
+pub(crate) mod relay;
+pub(crate) mod scene;
 pub(crate) mod setup;
+pub(crate) mod site;
+pub(crate) mod stores;
+pub(crate) mod visitor;
 
 use std::time::{Duration, Instant};
 

@@ -107,6 +107,11 @@ pub(crate) fn python_verifier() -> Command {
     python("verify.py")
 }
 
+/// schemathesis.
+pub(crate) fn schemathesis() -> Command {
+    Command::new(installed().join("python/bin/schemathesis"))
+}
+
 /// sslyze.
 pub(crate) fn sslyze() -> Command {
     let mut command = Command::new(installed().join("python/bin/python"));
@@ -153,6 +158,13 @@ impl Peer {
     pub(crate) fn fastapi_h11() -> Self {
         let mut command = python("fastapi_app.py");
         command.arg("h11");
+        Self::printing_its_port(command)
+    }
+
+    /// npm's oidc-provider: `tests/peers/node/oidc.js` says what it can be told.
+    pub(crate) fn oidc(options: &Value) -> Self {
+        let mut command = node("oidc.js");
+        command.arg(options.to_string());
         Self::printing_its_port(command)
     }
 

@@ -8,6 +8,8 @@ use super::mint::{APP_ID, CLIENT, CLIENT_ID, KINDS, OTHER_CLIENT, OTHER_SIGNING,
 #[derive(Clone, Debug)]
 pub(crate) struct Setup {
     pub(crate) plain: bool,
+    /// The process's clock can be moved.
+    pub(crate) movable_clock: bool,
     server: String,
     tls: String,
     limits: String,
@@ -24,6 +26,7 @@ impl Setup {
         let plain_upstream = format!("[upstreams.backend]\nservers = [\"{backend}\"]\n");
         Self {
             plain: false,
+            movable_clock: false,
             server: "public_url = \"https://gw.test\"\n".into(),
             tls: "certificate = \"server.pem\"\nprivate_key = \"server.key\"\n".into(),
             limits: String::new(),
@@ -118,6 +121,12 @@ impl Setup {
     /// One more upstream.
     pub(crate) fn more_upstream(mut self, name: &str, server: &str) -> Self {
         writeln!(self.upstreams, "[upstreams.{name}]\nservers = [\"{server}\"]").unwrap();
+        self
+    }
+
+    /// One more table, whole.
+    pub(crate) fn table(mut self, text: &str) -> Self {
+        writeln!(self.routes, "{text}").unwrap();
         self
     }
 
