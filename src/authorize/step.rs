@@ -101,7 +101,9 @@ pub(crate) fn may_connect(provider: &Provider, identity: Option<&Identity>) -> b
 
 fn end(here: &Here<'_>, id: &Opaque, attempt: &Attempt, is_shown: bool) -> Result<Outcome, Trouble> {
     let onwards = match &attempt.end {
-        End::BackTo(url) if is_shown => Some(Link { text: here.language.say(Say::GoOn, &[]), href: url.clone(), is_main: true }),
+        End::BackTo(url) if is_shown => {
+            Some(Link { text: here.language.say(Say::GoOn, &[]), href: url.clone(), is_main: true })
+        }
         End::BackTo(url) => return Ok(Outcome::See(url.clone(), Vec::new())),
         End::Connections => return Ok(Outcome::See(here.path("connections"), Vec::new())),
         End::Done => None,
@@ -227,6 +229,7 @@ pub(crate) async fn confirm(here: &Here<'_>) -> Result<Outcome, Trouble> {
     if !is_asked || !here.is_own_form("confirm", whose, &fields) {
         return Err(Ending::Form.of(&id, &attempt));
     }
-    let field = here.kept()?.cookies.identify((&here.app.name, &attempt.browser), (whose.0, whose.1, Rank::Guest), here.now);
+    let field =
+        here.kept()?.cookies.identify((&here.app.name, &attempt.browser), (whose.0, whose.1, Rank::Guest), here.now);
     Ok(Outcome::See(here.next_path(&id, crate::authorize::here::AfterForm::Yes), field.into_iter().collect()))
 }

@@ -17,7 +17,9 @@ async fn a_user_is_taken_through_what_is_missing_in_order_and_the_second_time_st
     let first = browser.open(ACCOUNT, USER, BACK).await;
     assert_eq!((first.status, first.title()), (200, "Connect your accounts"));
     assert!(first.body.contains("1 of 2: monday.com") && first.body.contains("2 of 2: GitHub"));
-    assert!(first.link("Continue to monday.com").is_some() && first.link("Back to monday.com").as_deref() == Some(BACK));
+    assert!(
+        first.link("Continue to monday.com").is_some() && first.link("Back to monday.com").as_deref() == Some(BACK)
+    );
     let second = browser.consent(&first, &own_code()).await;
     assert!(second.link("Continue to GitHub").is_some(), "{}", second.body);
     assert!(second.body.contains("1 of 2: monday.com</span> <span class=\"quiet\">done"), "{}", second.body);
@@ -90,7 +92,9 @@ async fn an_app_without_a_monday_grant_shows_for_whom_it_is_and_goes_on_only_by_
         let refused = browser.press(&page, "Yes, this is me", &[]).await;
         assert_eq!((refused.status, refused.title()), (403, "This form has expired"), "{origin:?}");
     }
-    for origin in [(Some("null"), Some("same-origin")), (Some("https://gw.example.com"), None), (None, Some("same-origin"))] {
+    for origin in
+        [(Some("null"), Some("same-origin")), (Some("https://gw.example.com"), None), (None, Some("same-origin"))]
+    {
         browser.origin = origin;
         browser.jar.retain(|name, _| !name.contains("identity"));
         let next = browser.press(&page, "Yes, this is me", &[]).await;
@@ -227,7 +231,8 @@ async fn nobody_removes_the_accounts_grant_with_a_form_of_their_own() {
 async fn a_view_gets_a_one_time_link_for_a_minute_and_a_refused_request_one_for_ten() {
     let scene = Scene::new().await;
     let mut browser = scene.browser();
-    let url = |got: &Got| serde_json::from_str::<serde_json::Value>(&got.body).unwrap()["url"].as_str().unwrap().to_owned();
+    let url =
+        |got: &Got| serde_json::from_str::<serde_json::Value>(&got.body).unwrap()["url"].as_str().unwrap().to_owned();
     let link = url(&browser.ask_link(ACCOUNT, USER, "").await);
     assert!(link.starts_with("https://gw.example.com/planner/authorize/go?ticket="));
     let page = browser.get(&link).await;
@@ -327,7 +332,9 @@ async fn a_backend_that_says_who_is_authorized_is_asked_signed_and_believed_as_l
     assert_eq!(calls(), 1, "cached");
     let request = scene.asked.lock().unwrap()[0].clone();
     assert!(request.contains(r#""app":"planner""#) && request.contains(r#""account_id":1825529"#), "{request}");
-    let token = request.lines().find_map(|line| line.to_ascii_lowercase().starts_with("authorization:").then(|| line[14..].trim()));
+    let token = request
+        .lines()
+        .find_map(|line| line.to_ascii_lowercase().starts_with("authorization:").then(|| line[14..].trim()));
     let key = crate::jwt::Key::new(&crate::secret::Secret::new("backend-secret-backend-secret-backend-secret"));
     let compact = crate::jwt::Compact::split(token.unwrap()).unwrap();
     assert_eq!(compact.verify(&[key]), Ok(0));
