@@ -105,13 +105,12 @@ impl<'v> Here<'v> {
     /// Begins an attempt, and sends the browser to its first step.
     pub(crate) async fn begin(&self, attempt: impl FnOnce(Hash) -> Attempt) -> Result<Outcome, Trouble> {
         let mut cookies = Vec::new();
-        let browser = match &self.browser {
-            Some(browser) => browser.clone(),
-            None => {
-                let (browser, field) = self.kept()?.cookies.new_browser().map_err(|fault| self.down(&fault.into()))?;
-                cookies.extend(field);
-                browser
-            }
+        let browser = if let Some(browser) = &self.browser {
+            browser.clone()
+        } else {
+            let (browser, field) = self.kept()?.cookies.new_browser().map_err(|fault| self.down(&fault.into()))?;
+            cookies.extend(field);
+            browser
         };
         let id = Opaque::fresh().map_err(|fault| self.down(&fault.into()))?;
         self.keep_attempt(&id, &attempt(browser.hash())).await?;
