@@ -6,7 +6,7 @@ set -eu
 cd "$(dirname "$0")"
 seconds=${1:-60}
 [ $# -gt 0 ] && shift
-targets=${*:-token header_removal path_route config guard_wire back_to callback cookie}
+targets=${*:-token header_removal path_route config guard_wire back_to callback cookie token_answer}
 host=$(rustc -vV | sed -n 's/^host: //p')
 
 # The flags of cargo-fuzz; --target keeps them away from build scripts.

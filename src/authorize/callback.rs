@@ -14,7 +14,7 @@ use crate::authorize::rows::Sort;
 use crate::authorize::state::{Pending, State};
 use crate::grants::MONDAY;
 use crate::grants::record::Grant;
-use crate::oauth::callback::{Callback, CallbackFlaw, Outcome as Said, parse};
+use crate::oauth::callback::{AskedIssuer, Callback, CallbackFlaw, Outcome as Said, parse};
 use crate::oauth::monday::{self, Me};
 use crate::oauth::provider::{Per, Provider};
 use crate::oauth::token::{Exchange, Tokens, exchange};
@@ -82,12 +82,14 @@ struct Stage<'a> {
 impl Stage<'_> {
     /// What the provider gives for what the callback says; and, from monday.com, who it was.
     async fn grant(&self, came: &Callback) -> Result<(Tokens, Option<Me>), Ending> {
-        self.check_issuer(came.iss.as_deref())?;
+        self.check_issuer(came)?;
         let code = match &came.outcome {
             Said::Code(code) => code,
             Said::Denied => return Err(Ending::Denied { provider: self.provider.display.clone() }),
             // monday.com's, of an app that the account does not have.
-            Said::ProviderError { code, .. } if self.provider.name == MONDAY && NOT_INSTALLED.contains(&code.as_str()) => {
+            Said::ProviderError { code, .. }
+                if self.provider.name == MONDAY && NOT_INSTALLED.contains(&code.as_str()) =>
+            {
                 return Err(Ending::NotInstalled);
             }
             Said::ProviderError { code, .. } => {
@@ -111,16 +113,10 @@ impl Stage<'_> {
     }
 
     /// RFC 9207: who answers is who was asked.
-    fn check_issuer(&self, came: Option<&str>) -> Result<(), Ending> {
-        match (&self.pending.issuer, came) {
-            (Some(expected), Some(came)) if expected != came => {
-                Err(self.fault("the callback's `iss` names another issuer than the one that was asked".to_owned()))
-            }
-            (_, None) if self.pending.issuer_required => {
-                Err(self.fault("the callback has no `iss`, which the issuer's metadata promises".to_owned()))
-            }
-            _ => Ok(()),
-        }
+    fn check_issuer(&self, came: &Callback) -> Result<(), Ending> {
+        let asked =
+            AskedIssuer { name: self.pending.issuer.as_deref(), is_always_named: self.pending.issuer_required };
+        came.judge_issuer(asked).map_err(|flaw| self.fault(flaw.to_string()))
     }
 
     fn fault(&self, detail: String) -> Ending {
@@ -130,7 +126,13 @@ impl Stage<'_> {
     }
 
     /// Writes down what was granted, and goes on.
-    async fn keep(&self, id: &Opaque, mut attempt: Attempt, tokens: Tokens, me: Option<Me>) -> Result<Outcome, Trouble> {
+    async fn keep(
+        &self,
+        id: &Opaque,
+        mut attempt: Attempt,
+        tokens: Tokens,
+        me: Option<Me>,
+    ) -> Result<Outcome, Trouble> {
         let here = self.here;
         // monday.com may have been asked only who it is.
         if here.app.provider(&self.provider.name).is_some() {
@@ -174,7 +176,12 @@ fn grant(here: &Here<'_>, provider: &Provider, attempt: &Attempt, tokens: Tokens
 }
 
 /// Makes a grant durable, for the user or for the account.
-pub(crate) async fn store(here: &Here<'_>, attempt: &Attempt, provider: &Provider, grant: Grant) -> Result<(), Trouble> {
+pub(crate) async fn store(
+    here: &Here<'_>,
+    attempt: &Attempt,
+    provider: &Provider,
+    grant: Grant,
+) -> Result<(), Trouble> {
     let whose = who(attempt);
     let key = match provider.per {
         Per::User => whose.own(&provider.name),

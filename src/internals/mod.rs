@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use crate::config::{self, Secrets};
 use crate::headers::{self, Removal, Sender};
 use crate::jwt::{Compact, Key};
+use crate::oauth::{answer, presets};
 use crate::pipeline::guard::head::HeadLimits;
 use crate::pipeline::guard::path;
 use crate::pipeline::guard::watch::{Phase, Watch};
@@ -118,4 +119,17 @@ pub fn mistakes(text: &str) -> Option<String> {
     config::load::load_text("gateway.toml", text, Path::new("/nonexistent"), Secrets::Assume)
         .err()
         .map(|mistakes| mistakes.to_string())
+}
+
+/// What a preset's client makes of a token endpoint's answer: the access token, or why there is none as the log shows it.
+pub fn token_answer(preset: &str, status: u16, body: &[u8], sent: &str) -> Option<Result<String, String>> {
+    let (_, client) = presets::preset(preset)?;
+    let answer = crate::oauth::web::Answer {
+        status: http::StatusCode::from_u16(status).ok()?,
+        fields: HeaderMap::new(),
+        body: bytes::Bytes::copy_from_slice(body),
+    };
+    let asked = answer::Asked { at: 0, refresh: None, sent: &[sent] };
+    let judged = answer::tokens(&answer, &client, asked);
+    Some(judged.map(|tokens| tokens.access).map_err(|flaw| format!("{flaw:?}")))
 }

@@ -7,7 +7,6 @@ use std::fmt;
 use percent_encoding::percent_decode_str;
 
 use crate::limits;
-use crate::oauth::discovery::Located;
 use crate::oauth::fault::{cleaned, code};
 
 /// What came back.
@@ -136,12 +135,21 @@ fn refused(error: &str, description: Option<&str>) -> Outcome {
     }
 }
 
+/// Who was asked, as far as its configuration or metadata says.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AskedIssuer<'a> {
+    /// Its name; none if it is not known.
+    pub(crate) name: Option<&'a str>,
+    /// Whether it says that its callbacks always name it.
+    pub(crate) is_always_named: bool,
+}
+
 impl Callback {
     /// Whether it comes from the issuer that was asked. To be judged before its code is sent anywhere, and for errors as well.
-    pub(crate) fn judge_issuer(&self, asked: &Located) -> Result<(), CallbackFlaw> {
-        match (&asked.issuer, &self.iss) {
-            (Some(asked), Some(iss)) if iss != asked => Err(CallbackFlaw::OtherIssuer),
-            (Some(_), None) if asked.requires_iss => Err(CallbackFlaw::NoIssuer),
+    pub(crate) fn judge_issuer(&self, asked: AskedIssuer<'_>) -> Result<(), CallbackFlaw> {
+        match (asked.name, self.iss.as_deref()) {
+            (Some(asked), Some(came)) if came != asked => Err(CallbackFlaw::OtherIssuer),
+            (_, None) if asked.is_always_named => Err(CallbackFlaw::NoIssuer),
             _ => Ok(()),
         }
     }
