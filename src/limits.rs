@@ -72,8 +72,8 @@ pub(crate) const QUOTED_WORDS: usize = 240;
 pub(crate) const GRANT_LOOKUP: Duration = Duration::from_millis(850);
 /// How long the control plane waits for the store, so that it can still answer the worker.
 pub(crate) const GRANT_READ: Duration = Duration::from_millis(700);
-/// How long a request waits for a token that has to be refreshed first. Callers wait 15 s at most.
-pub(crate) const GRANT_REFRESH: Duration = Duration::from_millis(14_500);
+/// How long a request waits for a token that has to be refreshed first, from its question on. Callers wait 15 s at most.
+pub(crate) const GRANT_REFRESH: Duration = Duration::from_millis(14_700);
 /// Questions of all workers that the control plane has not taken yet; beyond them the answer is 503.
 pub(crate) const GRANT_QUESTIONS: usize = 1024;
 /// Questions that the control plane works on at once.

@@ -360,7 +360,8 @@ mod tests {
     fn an_exact_host_allows_itself_and_nothing_below_it() {
         let only = [BackTo::Host("app.example.com".to_owned())];
         assert!(judge("https://app.example.com/x", &only).is_ok());
-        for other in ["https://a.app.example.com", "https://example.com", "https://xapp.example.com", "https://a.monday.com"]
+        for other in
+            ["https://a.app.example.com", "https://example.com", "https://xapp.example.com", "https://a.monday.com"]
         {
             assert_eq!(judge(other, &only), Err(Astray::Host), "{other}");
         }

@@ -87,7 +87,9 @@ impl Stage<'_> {
             Said::Code(code) => code,
             Said::Denied => return Err(Ending::Denied { provider: self.provider.display.clone() }),
             // monday.com's, of an app that the account does not have.
-            Said::ProviderError { code, .. } if self.provider.name == MONDAY && NOT_INSTALLED.contains(&code.as_str()) => {
+            Said::ProviderError { code, .. }
+                if self.provider.name == MONDAY && NOT_INSTALLED.contains(&code.as_str()) =>
+            {
                 return Err(Ending::NotInstalled);
             }
             Said::ProviderError { code, .. } => {
@@ -124,7 +126,13 @@ impl Stage<'_> {
     }
 
     /// Writes down what was granted, and goes on.
-    async fn keep(&self, id: &Opaque, mut attempt: Attempt, tokens: Tokens, me: Option<Me>) -> Result<Outcome, Trouble> {
+    async fn keep(
+        &self,
+        id: &Opaque,
+        mut attempt: Attempt,
+        tokens: Tokens,
+        me: Option<Me>,
+    ) -> Result<Outcome, Trouble> {
         let here = self.here;
         // monday.com may have been asked only who it is.
         if here.app.provider(&self.provider.name).is_some() {
@@ -168,7 +176,12 @@ fn grant(here: &Here<'_>, provider: &Provider, attempt: &Attempt, tokens: Tokens
 }
 
 /// Makes a grant durable, for the user or for the account.
-pub(crate) async fn store(here: &Here<'_>, attempt: &Attempt, provider: &Provider, grant: Grant) -> Result<(), Trouble> {
+pub(crate) async fn store(
+    here: &Here<'_>,
+    attempt: &Attempt,
+    provider: &Provider,
+    grant: Grant,
+) -> Result<(), Trouble> {
     let whose = who(attempt);
     let key = match provider.per {
         Per::User => whose.own(&provider.name),

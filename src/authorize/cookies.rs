@@ -57,7 +57,11 @@ impl Cookies {
         Self {
             ring: ring.for_purpose("authorize identity cookie"),
             prefix: if plain { "" } else { "__Host-" },
-            attributes: if plain { "; Path=/; HttpOnly; SameSite=Lax" } else { "; Path=/; Secure; HttpOnly; SameSite=Lax" },
+            attributes: if plain {
+                "; Path=/; HttpOnly; SameSite=Lax"
+            } else {
+                "; Path=/; Secure; HttpOnly; SameSite=Lax"
+            },
         }
     }
 
@@ -177,7 +181,11 @@ mod tests {
             for field in [browser.1.unwrap(), identity] {
                 let field = field.to_str().unwrap().to_owned();
                 assert_eq!(field.starts_with("__Host-") && field.contains("; Secure"), is_bound, "{public:?}");
-                assert!(field.contains("; HttpOnly; SameSite=Lax") && field.contains("; Path=/") && !field.contains("Domain"));
+                assert!(
+                    field.contains("; HttpOnly; SameSite=Lax")
+                        && field.contains("; Path=/")
+                        && !field.contains("Domain")
+                );
             }
         }
     }

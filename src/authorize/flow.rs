@@ -284,9 +284,10 @@ fn apps(config: &Config) -> Vec<AppFlow> {
 
 /// How pages look and what they say; also for `check`.
 pub(crate) fn look(branding: &Branding) -> Result<(Brand, Languages), FlowFault> {
-    let logo = branding.logo.as_ref().map(|path| {
-        fs::read(path).map_err(|fault| FlowFault::Logo { path: path.display().to_string(), fault })
-    });
+    let logo = branding
+        .logo
+        .as_ref()
+        .map(|path| fs::read(path).map_err(|fault| FlowFault::Logo { path: path.display().to_string(), fault }));
     let wishes = Wishes {
         name: branding.name.clone(),
         logo: logo.transpose()?,

@@ -59,8 +59,7 @@ impl Forms {
     /// Whether a form that came was the gateway's own.
     pub(crate) fn is_own(&self, visit: &Visit, purpose: Purpose<'_>, value: &str, now: i64) -> bool {
         let sealed = URL_SAFE_NO_PAD.decode(value).ok();
-        let opened =
-            sealed.and_then(|sealed| purpose.with_identity(|identity| self.ring.open(identity, &sealed)).ok());
+        let opened = sealed.and_then(|sealed| purpose.with_identity(|identity| self.ring.open(identity, &sealed)).ok());
         let sealed = opened.and_then(|opened| serde_json::from_slice::<Sealed>(&opened.plain).ok());
         self.is_from_here(visit) && sealed.is_some_and(|sealed| now < sealed.until)
     }

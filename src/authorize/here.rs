@@ -89,7 +89,8 @@ impl<'v> Here<'v> {
     /// The attempt of this id, if it is this app's and this browser's.
     pub(crate) async fn attempt(&self, id: &str) -> Result<(Opaque, Attempt), Trouble> {
         let id = Opaque::parse(id).ok_or(Ending::Expired)?;
-        let attempt: Option<Attempt> = self.kept()?.rows.read(Sort::Attempt, &id).await.map_err(|fault| self.down(&fault))?;
+        let attempt: Option<Attempt> =
+            self.kept()?.rows.read(Sort::Attempt, &id).await.map_err(|fault| self.down(&fault))?;
         let attempt = attempt.filter(|attempt| attempt.app == self.app.name).ok_or(Ending::Expired)?;
         let is_same = self.browser.as_ref().is_some_and(|browser| browser.hash().is(&attempt.browser));
         if is_same { Ok((id, attempt)) } else { Err(Ending::OtherBrowser.into()) }
@@ -104,13 +105,12 @@ impl<'v> Here<'v> {
     /// Begins an attempt, and sends the browser to its first step.
     pub(crate) async fn begin(&self, attempt: impl FnOnce(Hash) -> Attempt) -> Result<Outcome, Trouble> {
         let mut cookies = Vec::new();
-        let browser = match &self.browser {
-            Some(browser) => browser.clone(),
-            None => {
-                let (browser, field) = self.kept()?.cookies.new_browser().map_err(|fault| self.down(&fault.into()))?;
-                cookies.extend(field);
-                browser
-            }
+        let browser = if let Some(browser) = &self.browser {
+            browser.clone()
+        } else {
+            let (browser, field) = self.kept()?.cookies.new_browser().map_err(|fault| self.down(&fault.into()))?;
+            cookies.extend(field);
+            browser
         };
         let id = Opaque::fresh().map_err(|fault| self.down(&fault.into()))?;
         self.keep_attempt(&id, &attempt(browser.hash())).await?;
@@ -120,7 +120,9 @@ impl<'v> Here<'v> {
 
     /// The value that a form of this page carries.
     pub(crate) fn form_value(&self, action: &'static str, who: (i64, i64)) -> String {
-        let (Some(browser), Ok(kept)) = (self.browser.as_ref().map(Opaque::hash), self.kept()) else { return String::new() };
+        let (Some(browser), Ok(kept)) = (self.browser.as_ref().map(Opaque::hash), self.kept()) else {
+            return String::new();
+        };
         kept.forms.seal(Purpose { app: &self.app.name, action, browser: &browser, who }, self.now)
     }
 
@@ -139,7 +141,8 @@ impl<'v> Here<'v> {
 
     /// A sentence about a user, with what it names.
     pub(crate) fn say(&self, say: Say, who: Option<(i64, i64)>, fill: &[(&str, &str)]) -> String {
-        let [account, user] = who.map_or([String::new(), String::new()], |(account, user)| [account, user].map(|id| id.to_string()));
+        let [account, user] =
+            who.map_or([String::new(), String::new()], |(account, user)| [account, user].map(|id| id.to_string()));
         let app = self.flow.brand.name.as_deref().unwrap_or(&self.app.name);
         let mut fills = vec![("app", app), ("account", account.as_str()), ("user", user.as_str())];
         fills.extend_from_slice(fill);

@@ -91,7 +91,11 @@ async fn ask(here: &Here<'_>) -> Option<Said> {
     match here.flow.web.ask(question, Reach::Configured).await {
         Ok(answer) if answer.status == StatusCode::OK => serde_json::from_slice(&answer.body).ok(),
         Ok(answer) => {
-            tracing::warn!(app = here.app.name, status = answer.status.as_u16(), "status_url did not say who is authorized");
+            tracing::warn!(
+                app = here.app.name,
+                status = answer.status.as_u16(),
+                "status_url did not say who is authorized"
+            );
             None
         }
         Err(fault) => {

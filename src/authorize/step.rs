@@ -10,7 +10,7 @@ use crate::authorize::attempt::{Attempt, End};
 use crate::authorize::cookies::{Identity, Rank};
 use crate::authorize::ending::{Ending, Trouble};
 use crate::authorize::enter::down;
-use crate::authorize::here::{Here, Outcome, who};
+use crate::authorize::here::{AfterForm, Here, Outcome, who};
 use crate::authorize::opaque::Opaque;
 use crate::authorize::rows::Sort;
 use crate::authorize::state::{Pending, State};
@@ -48,7 +48,10 @@ pub(crate) async fn next(here: &Here<'_>, pin: Pin) -> Result<Outcome, Trouble> 
     let query = here.query.as_ref().ok_or(Ending::Expired)?;
     let (id, attempt) = here.attempt(query.value("flow")).await?;
     match judge(here, &id, &attempt).await? {
-        Next::End => end(here, &id, &attempt, query.value("shown") == "1"),
+        Next::End => {
+            let after_form = if query.value("shown") == "1" { AfterForm::Yes } else { AfterForm::No };
+            Ok(end(here, &id, &attempt, after_form))
+        }
         Next::Confirm => Ok(Outcome::Page(Box::new(confirmation(here, &id, &attempt)), StatusCode::OK)),
         Next::Ask(missing) => ask(here, (&id, &attempt), &missing, pin).await,
     }
@@ -99,11 +102,13 @@ pub(crate) fn may_connect(provider: &Provider, identity: Option<&Identity>) -> b
     }
 }
 
-fn end(here: &Here<'_>, id: &Opaque, attempt: &Attempt, is_shown: bool) -> Result<Outcome, Trouble> {
+fn end(here: &Here<'_>, id: &Opaque, attempt: &Attempt, after_form: AfterForm) -> Outcome {
     let onwards = match &attempt.end {
-        End::BackTo(url) if is_shown => Some(Link { text: here.language.say(Say::GoOn, &[]), href: url.clone(), is_main: true }),
-        End::BackTo(url) => return Ok(Outcome::See(url.clone(), Vec::new())),
-        End::Connections => return Ok(Outcome::See(here.path("connections"), Vec::new())),
+        End::BackTo(url) if after_form == AfterForm::Yes => {
+            Some(Link { text: here.language.say(Say::GoOn, &[]), href: url.clone(), is_main: true })
+        }
+        End::BackTo(url) => return Outcome::See(url.clone(), Vec::new()),
+        End::Connections => return Outcome::See(here.path("connections"), Vec::new()),
         End::Done => None,
     };
     let whose = Some((attempt.account, attempt.user));
@@ -115,7 +120,7 @@ fn end(here: &Here<'_>, id: &Opaque, attempt: &Attempt, is_shown: bool) -> Resul
     screen.links.extend(onwards);
     let href = format!("{}?flow={}", here.path("connections"), id.as_str());
     screen.links.push(Link { text: here.language.say(Say::SeeConnections, &[]), href, is_main: false });
-    Ok(Outcome::Page(Box::new(screen), StatusCode::OK))
+    Outcome::Page(Box::new(screen), StatusCode::OK)
 }
 
 fn confirmation(here: &Here<'_>, id: &Opaque, attempt: &Attempt) -> Screen {
@@ -227,6 +232,7 @@ pub(crate) async fn confirm(here: &Here<'_>) -> Result<Outcome, Trouble> {
     if !is_asked || !here.is_own_form("confirm", whose, &fields) {
         return Err(Ending::Form.of(&id, &attempt));
     }
-    let field = here.kept()?.cookies.identify((&here.app.name, &attempt.browser), (whose.0, whose.1, Rank::Guest), here.now);
-    Ok(Outcome::See(here.next_path(&id, crate::authorize::here::AfterForm::Yes), field.into_iter().collect()))
+    let field =
+        here.kept()?.cookies.identify((&here.app.name, &attempt.browser), (whose.0, whose.1, Rank::Guest), here.now);
+    Ok(Outcome::See(here.next_path(&id, AfterForm::Yes), field.into_iter().collect()))
 }

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{HeaderName, HeaderValue};
 use smallvec::SmallVec;
@@ -203,6 +203,7 @@ impl Port {
         question: impl FnOnce(oneshot::Sender<Answer>) -> Question,
         deadlines: &Deadlines,
     ) -> Result<Looked, Down> {
+        let began = Instant::now();
         let (reply, replied) = oneshot::channel();
         self.questions.try_send(question(reply)).map_err(|_full| Down::Busy)?;
         let replied = deadlines.after(limits::GRANT_LOOKUP).bound(pin!(replied)).await;
@@ -210,7 +211,8 @@ impl Port {
             Answer::Now(looked) => Ok(*looked),
             Answer::Down(down) => Err(down),
             Answer::Soon(looked) => {
-                let looked = deadlines.after(limits::GRANT_REFRESH).bound(pin!(looked)).await;
+                let looked =
+                    deadlines.after(limits::GRANT_REFRESH.saturating_sub(began.elapsed())).bound(pin!(looked)).await;
                 looked.ok_or(Down::Late)?.map(|looked| *looked).map_err(|_gone| Down::Provider)
             }
         }

@@ -204,7 +204,7 @@ impl Languages {
         let mut wishes: Vec<(u16, &str)> = accept.split(',').filter_map(wish).collect();
         wishes.sort_by_key(|(weight, _)| std::cmp::Reverse(*weight));
         let found = wishes.iter().find_map(|(_, range)| self.lookup(range));
-        found.or(self.all.first()).unwrap_or(&NONE)
+        found.or_else(|| self.all.first()).unwrap_or(&NONE)
     }
 
     /// RFC 4647, section 3.4: the range is cut from its end until it fits; a language without region serves all of its regions' readers.

@@ -21,6 +21,7 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// What became of an admitted request.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "matched at once; a box would be an allocation for each request")]
 pub(crate) enum Turn<'s> {
     /// The gateway has answered.
     Served(Response<Bytes>),

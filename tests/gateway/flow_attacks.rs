@@ -488,7 +488,7 @@ async fn o8_a_victim_who_opens_the_attackers_link_gives_him_nothing() {
     let session = {
         let mut claims = kind("view").claims();
         claims["dat"]["user_id"] = json!(attacker);
-        mint::sign(&claims, crate::support::mint::CLIENT)
+        mint::sign(&claims, mint::CLIENT)
     };
     let ticket = async |route: &str| {
         let lines = format!("Authorization: {session}\r\nContent-Type: application/json\r\n");

@@ -115,7 +115,8 @@ async fn o4_a_callback_without_the_state_of_this_browser_asks_nobody() {
     refused(&crossed, &scene, "another browser's");
     assert_eq!(crossed.title(), "This was started in another browser");
     let page = browser.get(&used.link("Try again").unwrap()).await;
-    let mixed = format!("{attempt}.{}", page.asked("state").split_once('.').unwrap().1.chars().rev().collect::<String>());
+    let mixed =
+        format!("{attempt}.{}", page.asked("state").split_once('.').unwrap().1.chars().rev().collect::<String>());
     refused(&browser.get(&format!("{path}?code={code}&state={mixed}")).await, &scene, "a step that does not exist");
     scene.clock.set(NOW + 600);
     let expired = browser.consent(&page, &code).await;
@@ -142,17 +143,24 @@ async fn o5_a_code_of_one_provider_is_never_sent_to_another() {
     let page = browser.consent(&page, "access-of-github").await;
     assert_eq!(scene.exchanges(), 2);
     let parameters = |iss: &'static str, page: &Got| {
-        [("code".to_owned(), "access-of-crm".to_owned()), ("state".to_owned(), page.asked("state")), ("iss".to_owned(), iss.to_owned())]
+        [
+            ("code".to_owned(), "access-of-crm".to_owned()),
+            ("state".to_owned(), page.asked("state")),
+            ("iss".to_owned(), iss.to_owned()),
+        ]
     };
     for iss in ["https://evil.com", "https://crm.example.com/", "https://CRM.example.com", "http://crm.example.com"] {
-        let page = browser.get(&format!("/planner/authorize/next?flow={}", page.asked("state").split('.').next().unwrap())).await;
+        let page = browser
+            .get(&format!("/planner/authorize/next?flow={}", page.asked("state").split('.').next().unwrap()))
+            .await;
         let owned = parameters(iss, &page);
         let borrowed: Vec<(&str, &str)> = owned.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let got = browser.come_back(&page, &borrowed).await;
         assert_eq!((got.status, got.title(), scene.exchanges()), (502, "CRM reported a problem", 2), "{iss}");
         assert!(got.body.contains("`iss`"));
     }
-    let page = browser.get(&format!("/planner/authorize/next?flow={}", page.asked("state").split('.').next().unwrap())).await;
+    let page =
+        browser.get(&format!("/planner/authorize/next?flow={}", page.asked("state").split('.').next().unwrap())).await;
     let owned = parameters("https://crm.example.com", &page);
     let borrowed: Vec<(&str, &str)> = owned.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let last = browser.come_back(&page, &borrowed).await;
@@ -166,15 +174,15 @@ async fn o7_a_session_that_was_there_before_a_sign_in_is_not_the_one_after_it() 
     let mut browser = scene.browser();
     let page = browser.open(ACCOUNT, USER, BACK).await;
     assert!(!browser.jar.keys().any(|name| name.contains("identity")));
-    let _ = browser.consent(&page, &own_code()).await;
+    drop(browser.consent(&page, &own_code()).await);
     let first = browser.jar["__Host-gateway-identity-planner"].clone();
     let page = browser.get("/planner/authorize/connections").await;
     let page = browser.press(&page, "Reconnect monday.com", &[]).await;
-    let _ = browser.consent(&page, &own_code()).await;
+    drop(browser.consent(&page, &own_code()).await);
     assert_ne!(browser.jar["__Host-gateway-identity-planner"], first);
     // Somebody's identity is worth nothing in another browser.
     let mut other = scene.browser();
-    let _ = other.open(ACCOUNT, USER, BACK).await;
+    drop(other.open(ACCOUNT, USER, BACK).await);
     other.jar.insert("__Host-gateway-identity-planner".to_owned(), first);
     assert_eq!(other.get("/planner/authorize/connections").await.status, 401);
 }
@@ -186,9 +194,10 @@ async fn o8_a_link_of_somebody_else_stores_nothing_in_the_victims_browser() {
     // The victim is known in their own browser, as themselves.
     let mut browser = scene.browser();
     let page = browser.open(ACCOUNT, victim, BACK).await;
-    let _ = browser.consent(&page, &code_of(ACCOUNT, victim, "admin")).await;
+    drop(browser.consent(&page, &code_of(ACCOUNT, victim, "admin")).await);
     let before = scene.kept().await;
-    let url = |got: &Got| serde_json::from_str::<serde_json::Value>(&got.body).unwrap()["url"].as_str().unwrap().to_owned();
+    let url =
+        |got: &Got| serde_json::from_str::<serde_json::Value>(&got.body).unwrap()["url"].as_str().unwrap().to_owned();
     let connect = url(&scene.browser().ask_link(ACCOUNT, attacker, r#"{"provider":"github"}"#).await);
     let reconnect = scene.reconnect(&["github"]).await.unwrap();
     let mut cases = 0;
@@ -241,10 +250,10 @@ async fn a_form_of_one_user_browser_or_purpose_is_worth_nothing_to_another() {
     let scene = Scene::new().await;
     let mut browser = scene.browser();
     let page = browser.open(ACCOUNT, USER, BACK).await;
-    let _ = browser.consent(&page, &own_code()).await;
+    drop(browser.consent(&page, &own_code()).await);
     let mut other = scene.browser();
     let page = other.open(ACCOUNT, 77, BACK).await;
-    let _ = other.consent(&page, &code_of(ACCOUNT, 77, "member")).await;
+    drop(other.consent(&page, &code_of(ACCOUNT, 77, "member")).await);
     let theirs = other.get("/planner/authorize/connections").await;
     let value = |page: &Got, action: &str| {
         let form = page.body.split(&format!("action=\"/planner/authorize/{action}\"")).nth(1).unwrap().to_owned();
@@ -258,7 +267,9 @@ async fn a_form_of_one_user_browser_or_purpose_is_worth_nothing_to_another() {
     let twice = format!("provider=monday&provider=monday&form={}", value(&own, "disconnect"));
     assert_eq!(browser.post("/planner/authorize/disconnect", twice).await.status, 403);
     scene.clock.set(NOW + 3599);
-    let late = browser.post("/planner/authorize/disconnect", format!("provider=monday&form={}", value(&own, "disconnect"))).await;
+    let late = browser
+        .post("/planner/authorize/disconnect", format!("provider=monday&form={}", value(&own, "disconnect")))
+        .await;
     assert_eq!(late.status, 200, "the control");
     assert_eq!(scene.standing("monday").await, Standing::Revoked);
 }

@@ -67,7 +67,16 @@ async fn an_attempt_that_has_expired_or_never_was_is_a_page() {
     let mut browser = scene.browser();
     let page = browser.open(ACCOUNT, USER, BACK).await;
     let flow = page.asked("state").split('.').next().unwrap().to_owned();
-    for path in ["next", "next?flow=", "next?flow=x", "next?flow=a&flow=b", "switch?flow=x", "go", "go?ticket=x", "go?ticket=a&ticket=b"] {
+    for path in [
+        "next",
+        "next?flow=",
+        "next?flow=x",
+        "next?flow=a&flow=b",
+        "switch?flow=x",
+        "go",
+        "go?ticket=x",
+        "go?ticket=a&ticket=b",
+    ] {
         let got = browser.get(&format!("/planner/authorize/{path}")).await;
         assert_eq!((got.status, got.title()), (400, "This attempt has expired"), "{path}");
     }
@@ -88,7 +97,7 @@ async fn a_cookie_from_before_a_key_rotation_is_read_and_one_of_a_key_that_is_go
     let jar = {
         let mut browser = scene.browser();
         let page = browser.open(ACCOUNT, USER, BACK).await;
-        let _ = browser.consent(&page, &own_code()).await;
+        drop(browser.consent(&page, &own_code()).await);
         browser.jar.clone()
     };
     scene.rekeyed(&[new, old]).await;

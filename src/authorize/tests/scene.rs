@@ -120,7 +120,7 @@ iss = "https://crm.example.com"
 [providers.mailer]
 name = "Mailer"
 type = "api_key"
-fields = { key = { label = "API key" }, domain = { label = "Domain", secret = false } }
+fields = [{ name = "key", label = "API key" }, { name = "domain", label = "Domain", secret = false }]
 test = { url = "http://FAKE/mailer/me", headers = { Authorization = "Bearer {key}" } }
 [vault]
 store = "sqlite:vault.db"
@@ -166,7 +166,8 @@ impl Scene {
         self.vault = Vault::open(&address, KeyRing::new(&keys).unwrap()).await.unwrap();
         let web = Web::new(None).unwrap();
         self.grants = grants(&self.config, &self.vault, &web, &self.clock);
-        let parts = Parts { discovery: Discovery::new(web.clone(), self.clock.clone()), web, clock: self.clock.clone() };
+        let parts =
+            Parts { discovery: Discovery::new(web.clone(), self.clock.clone()), web, clock: self.clock.clone() };
         self.flow = Flow::new(&self.config, parts).unwrap();
         self.flow.open(self.vault.clone(), self.grants.clone());
     }
@@ -239,9 +240,11 @@ impl Browser<'_> {
 
     /// Sends the form of a page that has this text on its button, filled in.
     pub(super) async fn press(&mut self, page: &Got, button: &str, filled: &[(&str, &str)]) -> Got {
-        let form = page.body.split("<form ").skip(1).find(|form| {
-            form.split("</form>").next().unwrap().contains(&format!(">{button}</button>"))
-        });
+        let form = page
+            .body
+            .split("<form ")
+            .skip(1)
+            .find(|form| form.split("</form>").next().unwrap().contains(&format!(">{button}</button>")));
         let form = form.unwrap_or_else(|| panic!("no button {button}: {}", page.body)).split("</form>").next().unwrap();
         let action = attribute(form, "action=\"");
         let mut body = form_urlencoded::Serializer::new(String::new());
@@ -360,7 +363,11 @@ impl Got {
         if field("content-type").starts_with("text/html") {
             assert!(field("content-security-policy").contains("frame-ancestors 'none'"));
             assert!(!self.title().is_empty() && self.body.contains("<main>"), "no blank page: {}", self.body);
-            assert!(self.body.contains("<dt>App</dt><dd>planner</dd>") || !self.body.contains("lang=\"en\""), "{}", self.body);
+            assert!(
+                self.body.contains("<dt>App</dt><dd>planner</dd>") || !self.body.contains("lang=\"en\""),
+                "{}",
+                self.body
+            );
         } else {
             assert!((300..400).contains(&self.status) || field("content-type") == "application/json");
         }
@@ -389,8 +396,7 @@ async fn open(folder: &Path) -> Vault {
 }
 
 fn grants(config: &Config, vault: &Vault, web: &Web, clock: &Clock) -> Grants {
-    let opening =
-        Opening { audit: None, vault: vault.clone(), events: BTreeMap::new(), clock: clock.clone() };
+    let opening = Opening { audit: None, vault: vault.clone(), events: BTreeMap::new(), clock: clock.clone() };
     let tables = Tables { kinds: &[], results: &[], reasons: &[], headers: &[], grants: &Standing::LABELS };
     let on_uninstall = crate::config::resolved::grants::OnUninstall::Purge;
     Grants::new(crate::grants::Parts {
@@ -418,7 +424,10 @@ async fn fake(exchanges: &Arc<AtomicUsize>, asked: &Arc<std::sync::Mutex<Vec<Str
                 let request = read_request(&mut stream).await;
                 let (status, body) = answer(&request, &exchanges);
                 asked.lock().unwrap().push(request);
-                let head = format!("HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {}\r\n", body.len());
+                let head = format!(
+                    "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {}\r\n",
+                    body.len()
+                );
                 drop(stream.write_all(format!("{head}Connection: close\r\n\r\n{body}").as_bytes()).await);
                 drop(stream.shutdown().await);
             });
@@ -437,7 +446,9 @@ fn answer(request: &str, exchanges: &AtomicUsize) -> (u16, String) {
             "refused" => (400, r#"{"error":"invalid_grant"}"#.to_owned()),
             "odd" => (200, r#"{"token":"access-of-nobody"}"#.to_owned()),
             "html" => (200, "<html>".to_owned()),
-            code => (200, format!(r#"{{"access_token":"{code}","refresh_token":"access-of-r","token_type":"Bearer"}}"#)),
+            code => {
+                (200, format!(r#"{{"access_token":"{code}","refresh_token":"access-of-r","token_type":"Bearer"}}"#))
+            }
         };
     }
     if path == "/v2" {

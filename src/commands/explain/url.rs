@@ -16,8 +16,8 @@ use crate::pipeline::guard::{host, path};
 use crate::pipeline::refusal::Refusal;
 use crate::pipeline::reply::facts::facts;
 use crate::snapshot::build;
-use crate::snapshot::served::served;
 use crate::snapshot::index::{Entry, Found, Index};
+use crate::snapshot::served::served;
 
 /// Which route a URL takes, and why.
 ///
@@ -468,12 +468,12 @@ mod tests {
 
     #[test]
     fn a_page_that_the_gateway_serves_is_a_route_as_any_other() {
-        let file = format!(
-            "{FILE}\n[vault]\nstore = \"sqlite:vault.db\"\nkeys = [{{ env = \"KEY\" }}]\n[apps.pages]\nclient_id = \"x\"\n\
-             client_secret = {{ env = \"CS\" }}\nsigning_secret = {{ env = \"SS\" }}\n[apps.pages.authorization]\n\
-             path = \"/pages/authorize\"\ngrants = [\"monday\"]\n"
-        );
-        let config = load_text("gateway.toml", &file, Path::new("/"), Secrets::Assume)
+        let file = "[server]\nlisten = \"127.0.0.1:8080\"\npublic_url = \"https://gw.example.com\"\n[vault]\n\
+            store = \"sqlite:vault.db\"\nkeys = [{ env = \"KEY\" }]\n[apps.pages]\nclient_id = \"x\"\n\
+            client_secret = { env = \"CS\" }\nsigning_secret = { env = \"SS\" }\n[apps.pages.authorization]\n\
+            path = \"/pages/authorize\"\ngrants = [\"monday\"]\n[upstreams.backend]\nservers = [\"http://127.0.0.1:3000\"]\n\
+            [[routes]]\npath = \"/run\"\napp = \"pages\"\nkind = \"action\"\nupstream = \"backend\"\n";
+        let config = load_text("gateway.toml", file, Path::new("/"), Secrets::Assume)
             .unwrap_or_else(|mistakes| panic!("{mistakes}"))
             .config;
         let config = with_pages(&config);

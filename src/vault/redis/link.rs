@@ -35,7 +35,7 @@ pub(crate) struct Link {
 struct Waiting<'l> {
     hung: &'l AtomicU64,
     number: u64,
-    began: tokio::time::Instant,
+    began: Instant,
     is_answered: bool,
 }
 

@@ -322,7 +322,9 @@ const scenarios = {
     must((await page.locator('[role="alert"]').count()) > 0, 'no alert');
     await page.getByLabel('API key').fill(options.key);
     await press(page, 'Connect ');
-    await arrive(page);
+    await look(page, 'key-done', 'Connected');
+    await press(page, 'Go on to');
+    must(isHome(page), page.url());
   },
   async 'npm\'s oidc-provider'() {
     const page = await (await person()).newPage();
