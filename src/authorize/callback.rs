@@ -114,8 +114,7 @@ impl Stage<'_> {
 
     /// RFC 9207: who answers is who was asked.
     fn check_issuer(&self, came: &Callback) -> Result<(), Ending> {
-        let asked =
-            AskedIssuer { name: self.pending.issuer.as_deref(), is_always_named: self.pending.issuer_required };
+        let asked = AskedIssuer { name: self.pending.issuer.as_deref(), is_always_named: self.pending.issuer_required };
         came.judge_issuer(asked).map_err(|flaw| self.fault(flaw.to_string()))
     }
 

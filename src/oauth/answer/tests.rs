@@ -1,3 +1,5 @@
+//! Token endpoints' answers in every dialect, right and wrong.
+
 use bytes::Bytes;
 use http::HeaderMap;
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Keys that are typed in: good, bad, and trying to leave their part of the request.
+
 use http::header::HeaderName;
 
 use super::*;

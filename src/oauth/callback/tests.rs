@@ -1,3 +1,5 @@
+//! Callbacks' queries: what is read, what is refused, and whose answer it is.
+
 use proptest::prelude::*;
 
 use super::*;

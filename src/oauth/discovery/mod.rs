@@ -71,7 +71,10 @@ pub(crate) struct MetadataFlaw {
 }
 
 /// One slot an issuer.
-#[expect(clippy::disallowed_types, reason = "control plane: taken for flows, refreshes and key sets, never for a request")]
+#[expect(
+    clippy::disallowed_types,
+    reason = "control plane: taken for flows, refreshes and key sets, never for a request"
+)]
 #[derive(Debug, Default)]
 struct Known(std::sync::Mutex<HashMap<Url, Shared>>);
 

@@ -1,3 +1,5 @@
+//! Issuers' metadata, at each of its places, and wrong.
+
 use super::*;
 use crate::oauth::fakes::{self, Fake, answer};
 

@@ -1,3 +1,5 @@
+//! monday's API as a fake: who holds a token, and its errors.
+
 use super::*;
 use crate::oauth::fakes::Fake;
 

@@ -1,3 +1,5 @@
+//! Each preset against a fake that answers as that service's documentation says.
+
 use super::*;
 use crate::oauth::fakes::{self, Fake, Got, NOW, answer};
 use crate::oauth::provider::{Connect, Provider};

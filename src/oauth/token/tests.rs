@@ -1,3 +1,5 @@
+//! What token endpoints are sent, and what becomes of their answers.
+
 use super::*;
 use crate::oauth::fakes::{self, Fake, NOW, answer};
 use crate::oauth::monday;

@@ -1,3 +1,5 @@
+//! The control plane's client against servers that redirect, stall, break off, lie about their name or answer too much.
+
 use std::sync::atomic::AtomicUsize;
 
 use rcgen::{CertificateParams, CertifiedIssuer, IsCa, KeyPair};
