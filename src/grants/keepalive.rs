@@ -26,6 +26,7 @@ type Ending = BTreeMap<(String, String), i64>;
 
 impl Grants {
     /// Looks at all grants now and then; runs until it is dropped.
+    #[expect(clippy::infinite_loop, reason = "ends with its task; returns early where nothing has to be kept")]
     pub(crate) async fn keep_alive(self) {
         let shortest = self.clients().map(|client| client.keepalive).min();
         let Some(shortest) = shortest else { return };

@@ -211,7 +211,8 @@ impl Port {
             Answer::Now(looked) => Ok(*looked),
             Answer::Down(down) => Err(down),
             Answer::Soon(looked) => {
-                let looked = deadlines.after(limits::GRANT_REFRESH.saturating_sub(began.elapsed())).bound(pin!(looked)).await;
+                let looked =
+                    deadlines.after(limits::GRANT_REFRESH.saturating_sub(began.elapsed())).bound(pin!(looked)).await;
                 looked.ok_or(Down::Late)?.map(|looked| *looked).map_err(|_gone| Down::Provider)
             }
         }

@@ -178,6 +178,7 @@ impl Grants {
     }
 
     /// Looks now and then which marked accounts were silent; runs until it is dropped.
+    #[expect(clippy::infinite_loop, reason = "ends with its task, of which nothing is expected")]
     pub(crate) async fn watch_uninstalled(self) {
         self.0.marks.reread_all(&self.0.vault).await;
         let mut looks = tokio::time::interval(limits::UNINSTALL_LOOK);

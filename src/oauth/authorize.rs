@@ -90,10 +90,7 @@ pub(crate) async fn begin(
     let fault = |flaw| TokenFault::new(provider, flaw);
     let client = provider.client().ok_or_else(|| fault(TokenFlaw::NoOauth))?;
     let endpoints = discovery.locate(provider).await?;
-    let pkce = match client.pkce {
-        true => Some(Pkce::new().ok_or_else(|| fault(TokenFlaw::NoRandomness))?),
-        false => None,
-    };
+    let pkce = if client.pkce { Some(Pkce::new().ok_or_else(|| fault(TokenFlaw::NoRandomness))?) } else { None };
     Ok(Begun {
         url: url(&endpoints, client, request, pkce.as_ref()).into(),
         verifier: pkce.map(|pkce| pkce.verifier().to_owned()),

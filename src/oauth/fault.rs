@@ -55,11 +55,11 @@ pub(crate) enum TokenFlaw {
     /// The issuer's metadata cannot be used.
     Metadata {
         /// Host and path of the issuer.
-        issuer: String,
+        issuer: Box<str>,
         /// The member of the metadata, or none if there is no metadata at all.
         field: Option<&'static str>,
         /// What is wrong with it.
-        problem: String,
+        problem: Box<str>,
     },
     /// The provider has no such endpoint.
     NoEndpoint(&'static str),
@@ -105,33 +105,10 @@ impl TokenFault {
         Self(Box::new(Inner { who: provider.display.clone(), table, flaw }))
     }
 
-    /// What was wrong.
-    pub(crate) fn flaw(&self) -> &TokenFlaw {
-        &self.0.flaw
-    }
-
     /// Whether the code or refresh token that was sent is worth nothing any more: the user has to consent again. A mistake of the
     /// configuration and trouble at the provider are not final: they would end every user's grant.
     pub(crate) fn is_final(&self) -> bool {
         matches!(&self.0.flaw, TokenFlaw::Refused(refusal) if refusal.remedy() == Remedy::Consent)
-    }
-
-    /// Whether the provider said that it is not to be asked again for a while, or could not be reached.
-    pub(crate) fn is_temporary(&self) -> bool {
-        match &self.0.flaw {
-            TokenFlaw::Web(_) | TokenFlaw::Busy { .. } => true,
-            TokenFlaw::Refused(refusal) => refusal.remedy() == Remedy::Later,
-            _ => false,
-        }
-    }
-
-    /// Whether the provider may have acted on the request though no answer came: a rotating refresh token may be used up.
-    pub(crate) fn may_have_arrived(&self) -> bool {
-        match &self.0.flaw {
-            TokenFlaw::Web(fault) => fault.may_have_arrived(),
-            TokenFlaw::Busy { .. } | TokenFlaw::NotJson { .. } | TokenFlaw::Field { .. } => true,
-            _ => false,
-        }
     }
 }
 

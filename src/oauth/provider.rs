@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue};
+use http::HeaderName;
 use url::Url;
 
 use crate::secret::Secret;
@@ -65,7 +65,7 @@ pub(crate) struct Client {
     pub(crate) authentication: ClientAuthentication,
     /// How a token request is written.
     pub(crate) format: RequestFormat,
-    /// JSON pointer (RFC 6901) of the object with the token in an answer: "" for the answer itself, "/authed_user" for Slack's.
+    /// JSON pointer (RFC 6901) of the object with the token in an answer: "" for the answer itself, `/authed_user` for Slack's.
     pub(crate) token_at: String,
     /// Values beside the token that are kept: name, JSON pointer from the answer's root.
     pub(crate) kept: Vec<(String, String)>,
@@ -78,6 +78,7 @@ pub(crate) struct Client {
 }
 
 /// Where an authorization server's endpoints are.
+#[expect(clippy::large_enum_variant, reason = "as many as providers in the configuration")]
 #[derive(Clone, Debug)]
 pub(crate) enum Endpoints {
     /// By discovery (RFC 8414, OpenID Connect Discovery 1.0).
@@ -198,11 +199,4 @@ impl Provider {
             Connect::ApiKey(_) => None,
         }
     }
-}
-
-/// A secret as the value of a field, if it fits; marked sensitive.
-pub(crate) fn secret_value(secret: &Secret) -> Option<HeaderValue> {
-    let mut value = HeaderValue::from_bytes(secret.expose()).ok()?;
-    value.set_sensitive(true);
-    Some(value)
 }

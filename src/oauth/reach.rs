@@ -44,10 +44,9 @@ pub(crate) fn askable(url: &Url) -> Result<(), ReachFlaw> {
     }
     let host = url.host().ok_or(ReachFlaw::Authority)?;
     match (url.scheme(), host) {
-        ("https", _) => Ok(()),
         ("http", Host::Ipv4(address)) if address.is_loopback() => Ok(()),
         ("http", Host::Ipv6(address)) if address.is_loopback() => Ok(()),
-        ("http", Host::Domain("localhost")) => Ok(()),
+        ("https", _) | ("http", Host::Domain("localhost")) => Ok(()),
         _ => Err(ReachFlaw::Scheme),
     }
 }
@@ -112,22 +111,25 @@ pub(crate) fn is_public(address: IpAddr) -> bool {
     }
 }
 
+/// Azure's own, inside every virtual network, though the number is a public one.
+const AZURE: [u8; 4] = [168, 63, 129, 16];
+
+#[expect(clippy::match_same_arms, reason = "a registry, with a word for each entry")]
 fn is_public_v4(address: Ipv4Addr) -> bool {
-    let special = matches!(
-        address.octets(),
-        [0 | 10 | 127, ..]              // this network, private, loopback
-            | [100, 64..=127, ..]       // shared by carriers; some clouds' metadata
-            | [169, 254, ..]            // link-local; most clouds' metadata
-            | [172, 16..=31, ..]        // private
-            | [192, 0, 0 | 2, _]        // protocol assignments, documentation
-            | [192, 88, 99, _]          // relays to IPv6
-            | [192, 168, ..]            // private
-            | [198, 18 | 19, ..]        // benchmarks
-            | [198, 51, 100, _]         // documentation
-            | [203, 0, 113, _]          // documentation
-            | [224..=255, ..]             // multicast, reserved, broadcast
-            | [168, 63, 129, 16] // Azure's own, inside every virtual network
-    );
+    let special = match address.octets() {
+        [0 | 10 | 127, ..] => true,  // this network, private, loopback
+        [100, 64..=127, ..] => true, // shared by carriers; some clouds' metadata
+        [169, 254, ..] => true,      // link-local; most clouds' metadata
+        [172, 16..=31, ..] => true,  // private
+        [192, 0, 0 | 2, _] => true,  // protocol assignments, documentation
+        [192, 88, 99, _] => true,    // relays to IPv6
+        [192, 168, ..] => true,      // private
+        [198, 18 | 19, ..] => true,  // benchmarks
+        [198, 51, 100, _] => true,   // documentation
+        [203, 0, 113, _] => true,    // documentation
+        [224..=255, ..] => true,     // multicast, reserved, broadcast
+        address => address == AZURE,
+    };
     !special
 }
 
@@ -136,9 +138,9 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
         return is_public_v4(mapped);
     }
     match address.segments() {
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => is_public_v4(v4_of(high, low)), // RFC 6052
-        [0x2002, high, low, ..] => is_public_v4(v4_of(high, low)),               // 6to4
-        [0x2001, 0..=0x1ff, ..] | [0x2001, 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] => false, // Teredo and other protocols, documentation
+        // An IPv4 address within: RFC 6052, and 6to4
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => is_public_v4(v4_of(high, low)),
+        [0x2001, 0..=0x1ff | 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] => false, // Teredo and other protocols, documentation
         [0x2000..=0x3fff, ..] => true,
         _ => false, // loopback, mapped in other ways, ULA, link-local, multicast, not assigned
     }

@@ -132,7 +132,7 @@ fn refusal(status: StatusCode, root: &Value, sent: &[&str]) -> Option<Refusal> {
     Some(Refusal {
         status: status.as_u16(),
         code: found.and_then(code),
-        words: words.or(found.filter(|found| code(found).is_none())).and_then(|words| cleaned(words, sent)),
+        words: words.or_else(|| found.filter(|found| code(found).is_none())).and_then(|words| cleaned(words, sent)),
     })
 }
 

@@ -70,13 +70,14 @@ pub(crate) struct MetadataFlaw {
     pub(crate) problem: String,
 }
 
-/// One slot an issuer. The inner lock is held while it is asked, so that the others wait for that answer.
-#[expect(
-    clippy::disallowed_types,
-    reason = "control plane: taken for flows, refreshes and key sets, never for a request"
-)]
+/// One slot an issuer.
+#[expect(clippy::disallowed_types, reason = "control plane: taken for flows, refreshes and key sets, never for a request")]
 #[derive(Debug, Default)]
-struct Known(std::sync::Mutex<HashMap<Url, Arc<tokio::sync::Mutex<Slot>>>>);
+struct Known(std::sync::Mutex<HashMap<Url, Shared>>);
+
+/// Held while an issuer is asked, so that the others wait for that answer.
+#[expect(clippy::disallowed_types, reason = "as above")]
+type Shared = Arc<tokio::sync::Mutex<Slot>>;
 
 #[derive(Debug, Default)]
 struct Slot {
@@ -129,7 +130,7 @@ impl Discovery {
                 let found = self.metadata(issuer).await.and_then(|metadata| located(&metadata, client));
                 found.map_err(|MetadataFlaw { field, problem }| {
                     let issuer = format!("{}{}", host_of(issuer), issuer.path().trim_end_matches('/'));
-                    fault(TokenFlaw::Metadata { issuer, field, problem })
+                    fault(TokenFlaw::Metadata { issuer: issuer.into(), field, problem: problem.into() })
                 })
             }
         }
@@ -181,7 +182,7 @@ impl Discovery {
 }
 
 impl Known {
-    fn slot(&self, issuer: &Url) -> Arc<tokio::sync::Mutex<Slot>> {
+    fn slot(&self, issuer: &Url) -> Shared {
         let mut slots = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if slots.len() >= limits::ISSUERS && !slots.contains_key(issuer) {
             slots.clear(); // after reloads with ever other issuers: they are asked again

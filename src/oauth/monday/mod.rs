@@ -181,12 +181,5 @@ fn id(me: &Value, place: &str) -> Option<i64> {
     }
 }
 
-impl MeFault {
-    /// Whether the token is worth nothing.
-    pub(crate) fn is_final(&self) -> bool {
-        matches!(self, Self::Refused(_))
-    }
-}
-
 #[cfg(test)]
 mod tests;

@@ -261,20 +261,6 @@ pub(crate) fn host_of(url: &Url) -> String {
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
-impl WebFault {
-    /// Whether the other side may have acted on the question, though no answer came. False only if it cannot have.
-    pub(crate) fn may_have_arrived(&self) -> bool {
-        match self.flaw {
-            WebFlaw::Broken | WebFlaw::LateAnswer(_) | WebFlaw::TooLarge(_) | WebFlaw::Redirect(_) => true,
-            WebFlaw::Reach(_)
-            | WebFlaw::NoAuthorities
-            | WebFlaw::Connect(_)
-            | WebFlaw::LateConnect(_)
-            | WebFlaw::Tls(_) => false,
-        }
-    }
-}
-
 impl fmt::Debug for Question {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Question({} {})", self.method, host_of(&self.url))
