@@ -14,8 +14,13 @@ use monday_gateway::internals::measured::{
     AccessLog, Bounds, BuildInfo, Destination, Format, Metrics, Record, Tables, Tally,
 };
 
-const TABLES: Tables =
-    Tables { kinds: &["action"], results: &["ok"], reasons: &["no_route"], headers: &["x-monday-account-slug"] };
+const TABLES: Tables = Tables {
+    kinds: &["action"],
+    results: &["ok"],
+    reasons: &["no_route"],
+    headers: &["x-monday-account-slug"],
+    grants: &["ok"],
+};
 
 fn metrics(workers: usize) -> Arc<Metrics> {
     Metrics::new(workers, BuildInfo { version: "0", revision: "0" }, TABLES).expect("a new registry takes it")

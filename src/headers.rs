@@ -36,8 +36,6 @@ pub(crate) const X_MONDAY_APP_ID: HeaderName = HeaderName::from_static("x-monday
 pub(crate) const X_MONDAY_BACK_TO_URL: HeaderName = HeaderName::from_static("x-monday-back-to-url");
 /// `X-Monday-Claims`.
 pub(crate) const X_MONDAY_CLAIMS: HeaderName = HeaderName::from_static("x-monday-claims");
-/// `X-Monday-Access-Token`.
-pub(crate) const X_MONDAY_ACCESS_TOKEN: HeaderName = HeaderName::from_static("x-monday-access-token");
 /// `X-Monday-Grants`.
 pub(crate) const X_MONDAY_GRANTS: HeaderName = HeaderName::from_static("x-monday-grants");
 /// `X-Monday-Token-Rejected`, in a backend's answer.

@@ -82,7 +82,7 @@ pub(crate) const GRANT_QUESTIONS_TAKEN: usize = 8192;
 pub(crate) const GRANT_COPIES: usize = 4096;
 /// How long what the store said of a grant is believed without asking again. Changes are told at once; this is for those
 /// that were not.
-pub(crate) const GRANT_BELIEVED: Duration = Duration::from_secs(60);
+pub(crate) const GRANT_BELIEVED: Duration = Duration::from_mins(1);
 /// How long it is believed that there is no grant.
 pub(crate) const ABSENCE_BELIEVED: Duration = Duration::from_secs(5);
 /// After the store failed it is not asked again for so long.

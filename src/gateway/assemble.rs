@@ -16,10 +16,10 @@ use crate::config::resolved::{self, Config};
 use crate::gateway::connection::{Service, Tls};
 use crate::gateway::control::Control;
 use crate::gateway::granting::{Granting, GrantingFault};
-use crate::gateway::pages;
 use crate::gateway::internal::Api;
 use crate::gateway::internal::listen::{Bound, ListenFault};
 use crate::gateway::listener::{BindFault, Door, Listener, Loads};
+use crate::gateway::pages;
 use crate::gateway::readiness::Readiness;
 use crate::gateway::worker::{self, Order, Start};
 #[cfg(test)]
@@ -300,7 +300,9 @@ fn issuers(config: &Config, control: &Control, clock: &Clock) -> Result<Vec<Arc<
     let (issuers, keepers): (Vec<_>, Vec<_>) = Issuer::all(&config.issuers, clock).into_iter().unzip();
     if !keepers.is_empty() {
         let web = Web::new(None)?;
-        keepers.into_iter().for_each(|keeper| control.run(keeper.run(web.clone())));
+        for keeper in keepers {
+            control.run(keeper.run(web.clone()));
+        }
     }
     Ok(issuers)
 }

@@ -1,6 +1,7 @@
 //! Grants over real sockets: what backends are told, what is refused and how, a token that a backend refuses, a store that is down, an
 //! uninstall. With a backend and a provider in the test, and a vault in a file.
 #![expect(clippy::disallowed_methods, reason = "the answers of a test's own backend are as long as it makes them")]
+#![expect(clippy::disallowed_types, reason = "what a test's own backend saw")]
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -193,7 +194,21 @@ impl Bench {
     /// What the backend saw last of these.
     fn last(&self, name: &str) -> Option<String> {
         let seen = self.seen.lock().unwrap();
-        seen.last().unwrap().get(name).map(|value| value.to_str().unwrap().to_owned())
+        seen.last()?.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+    }
+
+    /// The accounts that the vault says have uninstalled the app.
+    fn marked(&self) -> Vec<String> {
+        let raw = self.raw();
+        let mut rows = raw.prepare("SELECT key FROM records").unwrap();
+        let mut found = rows.query([]).unwrap();
+        let mut keys = Vec::new();
+        while let Some(row) = found.next().unwrap() {
+            keys.push(row.get::<_, String>(0).unwrap());
+        }
+        // Grants have more parts, and leases other names.
+        keys.retain(|key| key.starts_with("planner/") && key.matches('/').count() == 1);
+        keys
     }
 
     fn forwarded(&self) -> usize {
@@ -387,22 +402,15 @@ async fn an_uninstall_marks_the_tokens_account_and_never_the_bodys() {
     bench.keep("github", grant("a1")).await;
     let body = r#"{"type":"uninstall","data":{"account_id":7,"user_id":8}}"#;
     assert_eq!(bench.send("/lifecycle", Kind::AppLifecycle, body).await.0, 200);
-    let marked = || -> Vec<String> {
-        let raw = bench.raw();
-        let mut rows = raw.prepare("SELECT key FROM records").unwrap();
-        let keys = rows.query_map([], |row| row.get::<_, String>(0)).unwrap().map(Result::unwrap);
-        // Grants have more parts, and leases other names.
-        keys.filter(|key| key.starts_with("planner/") && key.matches('/').count() == 1).collect()
-    };
     let began = Instant::now();
-    while marked() != [format!("planner/{ACCOUNT}")] {
-        assert!(began.elapsed() < Duration::from_secs(2), "{:?}", marked());
+    while bench.marked() != [format!("planner/{ACCOUNT}")] {
+        assert!(began.elapsed() < Duration::from_secs(2), "{:?}", bench.marked());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(bench.send("/needing", Kind::Action, "{}").await.0, 200, "marked, and no more");
     assert_eq!(bench.send("/lifecycle", Kind::AppLifecycle, r#"{"type":"install","data":{}}"#).await.0, 200);
-    while !marked().is_empty() {
-        assert!(began.elapsed() < Duration::from_secs(4), "{:?}", marked());
+    while !bench.marked().is_empty() {
+        assert!(began.elapsed() < Duration::from_secs(4), "{:?}", bench.marked());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     bench.gateway.stop().await;

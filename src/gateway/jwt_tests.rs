@@ -49,9 +49,8 @@ async fn issuer(pairs: &[&Pair]) -> String {
 async fn ask(gateway: &Gateway, authorization: Option<&str>) -> String {
     let mut stream = TcpStream::connect(gateway.addresses[0]).await.unwrap();
     let field = authorization.map_or_else(String::new, |token| format!("Authorization: Bearer {token}\r\n"));
-    let request = format!(
-        "GET /api/x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-Monday-User-Id: 666\r\n{field}\r\n"
-    );
+    let request =
+        format!("GET /api/x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-Monday-User-Id: 666\r\n{field}\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();

@@ -12,12 +12,12 @@ mod grants_tests;
 pub(crate) mod http1;
 pub(crate) mod http2;
 pub(crate) mod internal;
+#[cfg(test)]
+mod jwt_tests;
 pub(crate) mod listener;
 pub(crate) mod pace;
 pub(crate) mod pages;
 pub(crate) mod readiness;
-#[cfg(test)]
-mod jwt_tests;
 #[cfg(test)]
 mod tests;
 pub(crate) mod tunnel;

@@ -218,7 +218,7 @@ fn what_cannot_be_written_is_not_acknowledged() {
     run(async {
         let place = Place::new();
         let opening = Opening {
-            audit: Some(std::path::Path::new("/dev/full")),
+            audit: Some(Path::new("/dev/full")),
             vault: place.vault().await,
             events: BTreeMap::new(),
             clock: place.clock.clone(),

@@ -295,7 +295,7 @@ impl Waiting {
 /// `whsec_` and base64, as the specification serialises keys, or the bytes as they are.
 fn key(secret: &Secret) -> hmac::Key {
     let decoded = secret.expose().strip_prefix(b"whsec_").and_then(|encoded| STANDARD.decode(encoded).ok());
-    hmac::Key::new(hmac::HMAC_SHA256, decoded.as_deref().unwrap_or(secret.expose()))
+    hmac::Key::new(hmac::HMAC_SHA256, decoded.as_deref().unwrap_or_else(|| secret.expose()))
 }
 
 /// A new `webhook-id`.

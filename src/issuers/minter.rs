@@ -117,8 +117,12 @@ impl Site {
         self.fetches.load(Ordering::SeqCst)
     }
 
-    pub(crate) fn set_down(&self, down: bool) {
-        self.down.store(down, Ordering::SeqCst);
+    pub(crate) fn goes_down(&self) {
+        self.down.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn comes_up(&self) {
+        self.down.store(false, Ordering::SeqCst);
     }
 }
 

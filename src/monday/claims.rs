@@ -106,12 +106,6 @@ impl Claims {
         claims.raw = payload;
         Ok(claims)
     }
-
-    /// The claim below these names, for a header: text and integers as they are, booleans as `true` and `false`.
-    /// None if there is no such claim or it is anything else. Reads the payload again: for templates only.
-    pub(crate) fn lookup(&self, path: &[String]) -> Option<String> {
-        json::member(&self.raw, path)
-    }
 }
 
 impl fmt::Debug for Claims {
@@ -642,7 +636,7 @@ mod tests {
             Shape::Flat,
         )
         .unwrap();
-        let lookup = |path: &str| claims.lookup(&path.split('/').map(str::to_owned).collect::<Vec<_>>());
+        let lookup = |path: &str| json::member(&claims.raw, &path.split('/').map(str::to_owned).collect::<Vec<_>>());
         for (path, expected) in [
             ("integrationId", "327000608"),
             ("userId", "2"),

@@ -10,7 +10,7 @@ use http::uri::PathAndQuery;
 use http::{Extensions, HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 
-use crate::headers::{Sender, X_REQUEST_ID, announced, strip_request};
+use crate::headers::{Sender, X_MONDAY_TOKEN_REJECTED, X_REQUEST_ID, announced, strip_request};
 use crate::limits;
 use crate::monday::kinds::TokenPlace;
 use crate::pipeline::Work;
@@ -24,6 +24,7 @@ use crate::pipeline::referer::keep_tokens_out;
 use crate::pipeline::refusal::{Malformed, Refusal, UpstreamFault};
 use crate::pipeline::rejected::Again;
 use crate::pipeline::verify::query_without;
+use crate::snapshot::Route;
 use crate::upstream::answer_body::AnswerBody;
 use crate::upstream::connect::ConnectFault;
 use crate::upstream::link::{ExchangeFault, Link};
@@ -48,7 +49,9 @@ enum Handshake {
 
 /// What a request is sent with, beside its own parts.
 struct Sending<'a> {
-    pool: &'a Pool,
+    route: &'a Route,
+    upstream: usize,
+    pool: &'a Rc<Pool>,
     client: &'a Client,
     handshake: Handshake,
     trouble: &'a Trouble,
@@ -64,30 +67,48 @@ pub(crate) async fn forward(
     let route = admitted.routed().route();
     let handshake = admitted.routed().clean().upgrade().map_or(Handshake::None, |_| Handshake::WebSocket);
     let upstream = route.upstream().ok_or(Refusal::Internal)?;
-    let pool = work.pool(upstream)?;
-    let trouble = Trouble::default();
+    let (pool, trouble) = (work.pool(upstream)?, Trouble::default());
+    let sending = Sending { route, upstream, pool: &pool, client, handshake, trouble: &trouble };
     let granted = admitted.granted().cloned();
-    let mut request =
-        outgoing(work, admitted, changes, &Sending { pool: &pool, client, handshake, trouble: &trouble }).await?;
-    let mut again = Again::keep(granted, &request);
+    let request = outgoing(work, admitted, changes, &sending).await?;
+    let again = Again::keep(granted, &request);
+    send(work, request, again, &sending).await
+}
+
+/// Sends it, and once more with a newer token if the backend says that the first was refused.
+async fn send(
+    work: &mut Work<'_>,
+    mut request: Request<RequestBody>,
+    mut again: Option<Box<Again>>,
+    sending: &Sending<'_>,
+) -> Result<Answer, Refusal> {
     let began = Instant::now();
     loop {
-        let patience = route.timeout.saturating_sub(began.elapsed());
-        let mut exchanging = pin!(exchange(&pool, request));
-        let sent = work.worker.deadlines.after(patience).bound(exchanging.as_mut()).await;
-        let took = began.elapsed();
-        work.seen.upstream = Some((upstream, took));
-        pool.counters().durations.observe(took);
-        // A body that failed on its way is the caller's fault, whatever became of the exchange.
-        let fault = |fault| trouble.refusal().unwrap_or(Refusal::Upstream(fault));
-        let (answer, link) = sent.ok_or_else(|| fault(UpstreamFault::Timeout))?.map_err(fault)?;
-        request = match &mut again {
-            Some(again) => match again.renewed(work, answer.headers()).await {
-                Some(request) => request,
-                None => return accept(work, &pool, (answer, link), handshake).await,
-            },
-            None => return accept(work, &pool, (answer, link), handshake).await,
+        let patience = sending.route.timeout.saturating_sub(began.elapsed());
+        let sent = {
+            let exchanging = pin!(exchange(sending.pool, request));
+            work.worker.deadlines.after(patience).bound(exchanging).await
         };
+        let took = began.elapsed();
+        work.seen.upstream = Some((sending.upstream, took));
+        sending.pool.counters().durations.observe(took);
+        // A body that failed on its way is the caller's fault, whatever became of the exchange.
+        let fault = |fault| sending.trouble.refusal().unwrap_or(Refusal::Upstream(fault));
+        let (answer, link) = sent.ok_or_else(|| fault(UpstreamFault::Timeout))?.map_err(fault)?;
+        let renewed = match &mut again {
+            // Boxed: what renews a token is large, and hardly any answer asks for it.
+            Some(again) if answer.headers().contains_key(X_MONDAY_TOKEN_REJECTED) => {
+                Box::pin(again.renewed(work, answer.headers())).await
+            }
+            Some(_) | None => None,
+        };
+        let Some(renewed) = renewed else {
+            if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+                return Box::pin(switched((answer, link), sending.handshake)).await;
+            }
+            return Ok(Answer::Ordinary(ordinary(work, sending.pool, (answer, link))));
+        };
+        request = renewed;
     }
 }
 
@@ -113,7 +134,7 @@ async fn outgoing(
     let body = match told_of {
         None => take_in(incoming, &intake, sending.trouble).await?,
         Some(who) => {
-            let body = collect(&mut incoming, &intake).await?;
+            let body = Box::pin(collect(&mut incoming, &intake)).await?;
             lifecycle::hear(work, who, &body)?;
             RequestBody::Whole(body)
         }
@@ -184,26 +205,23 @@ async fn exchange(
     Err(UpstreamFault::Closed)
 }
 
-/// Takes the head: a 101 only if a WebSocket was asked for, and is what the backend switches to.
-async fn accept(
-    work: &Work<'_>,
-    pool: &Rc<Pool>,
-    (answer, link): (Response<Incoming>, Box<Link>),
-    handshake: Handshake,
-) -> Result<Answer, Refusal> {
-    if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-        if handshake == Handshake::None || !is_for_websocket(answer.headers()) {
-            return Err(Refusal::Upstream(UpstreamFault::Broken));
-        }
-        let (parts, _empty) = answer.into_parts();
-        let (stream, early, slot) = link.into_stream().await;
-        return Ok(Answer::Switched(Response::from_parts(parts, ()), Tunnel { stream, early, slot }));
+/// Takes a 101: only if a WebSocket was asked for, and is what the backend switches to.
+async fn switched((answer, link): (Response<Incoming>, Box<Link>), handshake: Handshake) -> Result<Answer, Refusal> {
+    if handshake == Handshake::None || !is_for_websocket(answer.headers()) {
+        return Err(Refusal::Upstream(UpstreamFault::Broken));
     }
+    let (parts, _empty) = answer.into_parts();
+    let (stream, early, slot) = link.into_stream().await;
+    Ok(Answer::Switched(Response::from_parts(parts, ()), Tunnel { stream, early, slot }))
+}
+
+/// Takes every other head; the body follows.
+fn ordinary(work: &Work<'_>, pool: &Rc<Pool>, (answer, link): (Response<Incoming>, Box<Link>)) -> Response<AnswerBody> {
     let patience = work.snapshot().limits.body_idle_timeout;
     let mut answer =
         answer.map(|incoming| AnswerBody::new(incoming, link, Rc::clone(pool), &work.worker.deadlines, patience));
     answer.body_mut().settle();
-    Ok(Answer::Ordinary(answer))
+    answer
 }
 
 /// Whether a 101 switches to the one protocol that was asked for (RFC 6455, section 4.1).

@@ -36,7 +36,11 @@ pub(crate) async fn granted(work: &Work<'_>, route: &Route, caller: &Caller) -> 
     let Some(needs) = &route.needs else { return Ok(None) };
     let Some(ids) = caller.ids() else { return nobodys(needs) };
     let looked = match &work.worker.shared.grants {
-        Some(port) => look(work, port, (needs, ids)).await,
+        Some(port) => match copied(work, port, (needs, ids)) {
+            Some(copied) => Ok(copied),
+            // Boxed: what waits is large, and few requests do.
+            None => Box::pin(look(work, port, (needs, ids))).await,
+        },
         None => Err(Down::Store),
     };
     let worker = work.worker.id;
@@ -61,7 +65,7 @@ pub(crate) async fn granted(work: &Work<'_>, route: &Route, caller: &Caller) -> 
     }
     let grants = needed.into_iter().map(|(need, standing)| NeededGrant::new(&need.provider, standing));
     let mut refused = GrantsNeeded { grants: grants.collect(), link: None };
-    refused.link = link(work, caller, (needs, ids), &refused).await;
+    refused.link = Box::pin(link(work, caller, (needs, ids), &refused)).await;
     Err(Refusal::Grants(Box::new(refused)))
 }
 
@@ -78,15 +82,18 @@ fn nobodys(needs: &Needs) -> Result<Option<Granted>, Refusal> {
 /// The number that metrics have for what nobody knows.
 const UNKNOWN: usize = Standing::ALL.len();
 
-/// From this core's copies, or from the control plane.
+/// From this core's copies.
+fn copied(work: &Work<'_>, port: &Port, (needs, ids): (&Needs, (i64, i64))) -> Option<Rc<Looked>> {
+    let now = work.worker.deadlines.now_millis();
+    let copied = port.copied(&mut work.worker.copies.borrow_mut(), ids, (needs, now))?;
+    work.worker.counters().grant_copy_hit();
+    Some(copied)
+}
+
+/// From the control plane.
 async fn look(work: &Work<'_>, port: &Port, (needs, ids): (&Arc<Needs>, (i64, i64))) -> Result<Rc<Looked>, Down> {
-    let deadlines = &work.worker.deadlines;
-    let now = deadlines.now_millis();
-    if let Some(copied) = port.copied(&mut work.worker.copies.borrow_mut(), ids, (needs, now)) {
-        work.worker.counters().grant_copy_hit();
-        return Ok(copied);
-    }
     work.worker.counters().grant_copy_miss();
+    let deadlines = &work.worker.deadlines;
     let looked = port.look(needs, ids, deadlines).await?;
     let now = deadlines.now_millis();
     Ok(Port::keep(&mut work.worker.copies.borrow_mut(), (needs, ids), looked, now))

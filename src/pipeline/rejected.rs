@@ -26,7 +26,7 @@ pub(crate) struct Again {
 
 impl Again {
     /// Keeps a request that carries tokens, if its body is whole.
-    pub(crate) fn keep(granted: Option<Granted>, request: &Request<RequestBody>) -> Option<Self> {
+    pub(crate) fn keep(granted: Option<Granted>, request: &Request<RequestBody>) -> Option<Box<Self>> {
         let granted = granted.filter(|granted| granted.looked.grants.iter().any(|known| known.version != 0))?;
         let body = match request.body() {
             RequestBody::Empty => Bytes::new(),
@@ -36,7 +36,7 @@ impl Again {
         let (mut parts, ()) = Request::new(()).into_parts();
         (parts.method, parts.uri) = (request.method().clone(), request.uri().clone());
         (parts.version, parts.headers) = (request.version(), request.headers().clone());
-        Some(Self { parts, body, granted, renewed: SmallVec::new() })
+        Some(Box::new(Self { parts, body, granted, renewed: SmallVec::new() }))
     }
 
     /// The request with a newer token, if the answer's head says that one was refused, and there is one.

@@ -30,10 +30,16 @@ pub(crate) enum Turn<'s> {
 }
 
 /// Serves the page of a route that has one.
-pub(crate) async fn serve<'s>(work: &mut Work<'_>, mut admitted: Admitted<'s>) -> Result<Turn<'s>, Refusal> {
+pub(crate) async fn serve<'s>(work: &mut Work<'_>, admitted: Admitted<'s>) -> Result<Turn<'s>, Refusal> {
     if admitted.routed().route().page().is_none() {
         return Ok(Turn::On(admitted));
     }
+    // Boxed: what waits for a page is large, and most requests are for backends.
+    Box::pin(visited(work, admitted)).await
+}
+
+/// Takes a request for a page to the control plane.
+async fn visited<'s>(work: &mut Work<'_>, mut admitted: Admitted<'s>) -> Result<Turn<'s>, Refusal> {
     // The index sends HEAD where GET goes; but a visit has effects, and is never asked for without its page.
     if admitted.routed().clean().request().method() == Method::HEAD {
         return Err(Refusal::NoMethod { allow: "GET".to_owned() });

@@ -30,7 +30,7 @@ fn assert_is_a_page(page: &Page, what: &str) {
 }
 
 fn assert_says(page: &Page, status: u16, words: &[&str]) {
-    assert_is_a_page(page, &page.url.to_string());
+    assert_is_a_page(page, page.url.as_str());
     assert_eq!(page.status(), status, "{} {}", page.url, page.words());
     for word in words {
         assert!(page.words().contains(word), "no `{word}`: {}", page.words());

@@ -307,7 +307,7 @@ async fn o4_a_callback_without_its_own_state_and_browser_asks_no_token_endpoint(
         without(&good, "state"),
         changed(&good, "state", Some("")),
         changed(&good, "state", Some(&flipped)),
-        changed(&good, "state", Some(&state[1..])),
+        changed(&good, "state", state.get(1..)),
         changed(&good, "state", Some(&format!("{state}x"))),
         changed(&good, "state", Some(&state.to_uppercase())),
         changed(&good, "state", Some(" ")),

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::support::SOON;
+use crate::support::answer::Answer;
 use crate::support::backend::{Backend, Step, ok};
 use crate::support::fake_monday::Monday;
 use crate::support::fake_provider::Provider;
@@ -89,9 +90,9 @@ async fn a_store_that_is_down(kind_of_store: Kind) {
     assert_eq!(call(&gateway, "needs", &kind("action").token()).await.status, 200);
     for what in ["frozen", "killed"] {
         if what == "frozen" {
-            store.freeze()
+            store.freeze();
         } else {
-            store.kill()
+            store.kill();
         }
         let begun = Instant::now();
         let answer = call(&gateway, "needs", &action_token_of(ACCOUNT, USER + 77)).await;
@@ -109,9 +110,9 @@ async fn a_store_that_is_down(kind_of_store: Kind) {
         assert!(page.status() == 503 || page.url.host_str() == Some("other.monday.com"), "{what}: {}", page.text());
         assert_eq!(gateway.ask_admin("/readyz").await.status, 200, "{what}: a store takes no gateway out");
         if what == "frozen" {
-            store.thaw()
+            store.thaw();
         } else {
-            store.start_again()
+            store.start_again();
         }
         let back = Instant::now();
         loop {
@@ -316,7 +317,7 @@ async fn no_secret_is_in_any_log_metric_page_or_database_file() {
     let metrics = gateway.metrics().await;
     let ready = gateway.ask_admin("/readyz").await.text();
     let cookies: Vec<String> = visitor.cookies().into_iter().map(|(_, value)| value).collect();
-    let pages: String = visitor.answers.iter().map(|answer| answer.text()).collect();
+    let pages: String = visitor.answers.iter().map(Answer::text).collect();
     let mut secrets = scene.secrets();
     secrets.extend(
         secrets
@@ -333,7 +334,9 @@ async fn no_secret_is_in_any_log_metric_page_or_database_file() {
         gateway.assert_printed_none(&[secret]);
         for file in files(gateway.folder.path()) {
             let name = file.file_name().unwrap().to_string_lossy().into_owned();
-            if matches!(name.as_str(), "gateway.toml" | "clock") || name.ends_with(".key") {
+            if matches!(name.as_str(), "gateway.toml" | "clock")
+                || file.extension().is_some_and(|extension| extension == "key")
+            {
                 continue;
             }
             let bytes = std::fs::read(&file).unwrap();

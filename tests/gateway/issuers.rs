@@ -249,7 +249,7 @@ async fn an_issuer_that_lies_about_itself_or_its_keys_is_not_believed() {
     let backend = Backend::echo();
     for what in ["another issuer", "keys elsewhere", "no keys", "no JSON", "huge"] {
         let decoy = Site::start(async |_| Said::json(200, &json!({ "keys": [] })));
-        let to = decoy.url("/jwks").replace("127.0.0.1", "192.0.2.1").replace("http:", "http:");
+        let to = decoy.url("/jwks").replace("127.0.0.1", "192.0.2.1");
         let site = Site::start(move |asked| {
             let (what, to) = (what, to.clone());
             async move {

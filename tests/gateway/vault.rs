@@ -1,5 +1,6 @@
 //! The vault's commands as people type them: what they do, what they say, and that they never say a token or a key.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::process::Output;
@@ -103,9 +104,8 @@ upstream = "backend"
     fn tokens(&self, count: usize) -> String {
         let mut text = "app,account_id,user_id,provider,access_token,refresh_token,expires_at,scopes\n".to_owned();
         for user in 1..=count {
-            text.push_str(&format!(
-                "planner,7,{user},github,gho_CANARY-access-{user:08},ghr_CANARY-{user},1900000000,repo\n"
-            ));
+            let tokens = format!("gho_CANARY-access-{user:08},ghr_CANARY-{user}");
+            writeln!(text, "planner,7,{user},github,{tokens},1900000000,repo").unwrap();
         }
         let file = self.path().join("tokens.csv");
         fs::write(&file, text).unwrap();

@@ -57,18 +57,11 @@ fn refused(got: &Got, scene: &Scene, what: &str) {
     assert_eq!(scene.exchanges(), 0, "{what}");
 }
 
-#[tokio::test]
-async fn o4_a_callback_without_the_state_of_this_browser_asks_nobody() {
-    let scene = Scene::new().await;
-    let code = own_code();
-    let mut cases = 0;
-    let path = "/planner/authorize/callback/monday";
-    let mut browser = scene.browser();
-    let page = browser.open(ACCOUNT, USER, BACK).await;
-    let state = page.asked("state");
+/// Queries that are not the one that the browser was sent with.
+fn oddities(code: &str, state: &str) -> [String; 21] {
     let (attempt, step) = state.split_once('.').unwrap();
     let flipped = |text: &str| text.chars().rev().collect::<String>();
-    let oddities = [
+    [
         String::new(),
         format!("?code={code}"),
         format!("?code={code}&state="),
@@ -90,8 +83,20 @@ async fn o4_a_callback_without_the_state_of_this_browser_asks_nobody() {
         format!("?code={code}&state[]={state}"),
         format!("?code={code}&state={}", "A".repeat(10_000)),
         "?%ff%fe=%ff&state=%ff".to_owned(),
-    ];
-    for oddity in oddities {
+    ]
+}
+
+#[tokio::test]
+async fn o4_a_callback_without_the_state_of_this_browser_asks_nobody() {
+    let scene = Scene::new().await;
+    let code = own_code();
+    let mut cases = 0;
+    let path = "/planner/authorize/callback/monday";
+    let mut browser = scene.browser();
+    let page = browser.open(ACCOUNT, USER, BACK).await;
+    let state = page.asked("state");
+    let (attempt, _) = state.split_once('.').unwrap();
+    for oddity in oddities(&code, &state) {
         let got = browser.get(&format!("{path}{oddity}")).await;
         refused(&got, &scene, &oddity);
         cases += 1;

@@ -332,9 +332,9 @@ async fn a_backend_that_says_who_is_authorized_is_asked_signed_and_believed_as_l
     assert_eq!(calls(), 1, "cached");
     let request = scene.asked.lock().unwrap()[0].clone();
     assert!(request.contains(r#""app":"planner""#) && request.contains(r#""account_id":1825529"#), "{request}");
-    let token = request
-        .lines()
-        .find_map(|line| line.to_ascii_lowercase().starts_with("authorization:").then(|| line[14..].trim()));
+    let token = request.lines().find_map(|line| {
+        line.to_ascii_lowercase().starts_with("authorization:").then(|| line.get(14..).unwrap().trim())
+    });
     let key = crate::jwt::Key::new(&crate::secret::Secret::new("backend-secret-backend-secret-backend-secret"));
     let compact = crate::jwt::Compact::split(token.unwrap()).unwrap();
     assert_eq!(compact.verify(&[key]), Ok(0));

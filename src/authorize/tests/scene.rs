@@ -54,11 +54,15 @@ pub(super) struct Scene {
     /// How often a token endpoint was asked.
     pub(super) exchanges: Arc<AtomicUsize>,
     /// What backends and `status_url` were asked: whole requests.
-    pub(super) asked: Arc<std::sync::Mutex<Vec<String>>>,
+    pub(super) asked: Asked,
     /// Where the vault is.
     pub(super) folder: tempfile::TempDir,
     vault: Vault,
 }
+
+/// Whole requests.
+#[expect(clippy::disallowed_types, reason = "a test's own server")]
+type Asked = Arc<std::sync::Mutex<Vec<String>>>;
 
 /// A browser with its cookies.
 pub(super) struct Browser<'s> {
@@ -413,7 +417,7 @@ fn grants(config: &Config, vault: &Vault, web: &Web, clock: &Clock) -> Grants {
 }
 
 /// monday.com, its API, GitHub, a CRM, a mailer and a backend: one server, by paths.
-async fn fake(exchanges: &Arc<AtomicUsize>, asked: &Arc<std::sync::Mutex<Vec<String>>>) -> String {
+async fn fake(exchanges: &Arc<AtomicUsize>, asked: &Asked) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let (exchanges, asked) = (Arc::clone(exchanges), Arc::clone(asked));

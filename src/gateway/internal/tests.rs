@@ -39,9 +39,8 @@ struct Answered {
     body: Value,
 }
 
-fn text(listen: &str) -> String {
-    format!(
-        r#"
+/// Two apps, of which one has grants of two providers.
+const APPS: &str = r#"
 [server]
 listen = "127.0.0.1:0"
 public_url = "https://localhost"
@@ -82,7 +81,11 @@ path = "/other/actions"
 app = "other"
 kind = "action"
 upstream = "backend"
-[internal]
+"#;
+
+fn text(listen: &str) -> String {
+    format!(
+        r#"{APPS}[internal]
 {listen}
 [internal.clients.backend]
 key = ["{KEY}", "{OLD_KEY}"]
@@ -165,7 +168,7 @@ async fn ask_over(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &str
     let _reset = stream.read_to_end(&mut answer).await;
     let answer = String::from_utf8(answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{answer:?}"));
-    let status = head[9..12].parse().unwrap();
+    let status = head.get(9..12).unwrap().parse().unwrap();
     Answered { status, head: head.to_ascii_lowercase(), body: serde_json::from_str(body).unwrap_or(Value::Null) }
 }
 
@@ -226,7 +229,7 @@ async fn who_has_no_key_or_no_right_is_told_so_whatever_is_asked() {
     for request in [
         format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
         head("GET", &path, "", ""),
-        head("GET", &path, &KEY[1..], ""),
+        head("GET", &path, KEY.get(1..).unwrap(), ""),
         head("GET", &path, &format!("{KEY}x"), ""),
         head("GET", &path, KEY, &format!("Authorization: Bearer {KEY}\r\n")),
         head("GET", &path, KEY, "").replace("Bearer", "Basic"),
@@ -398,8 +401,8 @@ async fn a_unix_socket_is_its_owner_s_only_and_takes_the_place_of_a_dead_one() {
     assert!(again(&bench.folder.path().join("file")).is_err(), "a file is left alone");
 }
 
-fn unix_at(path: &Path) -> crate::config::resolved::grants::InternalListen {
-    crate::config::resolved::grants::InternalListen::Unix(path.to_owned())
+fn unix_at(path: &Path) -> config::resolved::grants::InternalListen {
+    config::resolved::grants::InternalListen::Unix(path.to_owned())
 }
 
 #[tokio::test]

@@ -68,6 +68,7 @@ impl Bench {
     }
 }
 
+#[derive(Clone, Copy)]
 enum Breaks {
     Now,
     NoMore,

@@ -47,7 +47,7 @@ fn what_is_malformed_is_refused() {
     ] {
         assert_eq!(outcome(query), Err(flaw), "{query}");
     }
-    let many: String = (0..40).map(|i| format!("&p{i}=1")).collect();
+    let many = (0..40).fold(String::new(), |many, i| format!("{many}&p{i}=1"));
     assert_eq!(outcome(&format!("state=s&code=a{many}")), Err(CallbackFlaw::TooLong));
     assert_eq!(outcome(&format!("state=s&code={}", "a".repeat(limits::CALLBACK_QUERY))), Err(CallbackFlaw::TooLong));
 }

@@ -200,12 +200,13 @@ fn the_statuses_are_those_of_the_table() {
         Refusal::NoRoute => 404,
         Refusal::Misdirected => 421,
         Refusal::Unauthorized(_) => 401,
-        Refusal::Forbidden(_) | Refusal::OriginRefused => 403,
-        Refusal::KeysDown | Refusal::Upstream(UpstreamFault::Exhausted) => 503,
+        Refusal::Forbidden(_) | Refusal::OriginRefused | Refusal::Grants(_) => 403,
+        Refusal::KeysDown
+        | Refusal::Upstream(UpstreamFault::Exhausted)
+        | Refusal::PageUnavailable
+        | Refusal::GrantsDown(_) => 503,
         Refusal::Upstream(UpstreamFault::Timeout | UpstreamFault::ConnectTimeout) => 504,
         Refusal::Upstream(_) => 502,
-        Refusal::Grants(_) => 403,
-        Refusal::PageUnavailable | Refusal::GrantsDown(_) => 503,
         Refusal::Internal => 500,
     };
     sweep(|refusal, look, response| {

@@ -370,7 +370,7 @@ async fn what_was_written_is_there_after_opening_again(mut place: Place) {
     let vault = place.open(keys(&[1])).await;
     let version = put(&vault, "k", "CANARY-kept").await;
     drop(vault);
-    place.restart().await;
+    place.restart();
     let vault = place.open(keys(&[1])).await;
     let found = vault.get(Table::Grants, "k").await.unwrap().unwrap();
     assert_eq!((found.version, &found.plain[..]), (version, b"CANARY-kept".as_slice()));

@@ -176,13 +176,12 @@ fn a_connection_that_was_closed_while_it_rested_costs_nobody_anything() {
             let vault = place.open(keys(&[1])).await;
             put(&vault, "k", "x").await;
             assert_eq!(text(&vault, Table::Grants, "k").await.as_deref(), Some("x"));
-            match kind {
-                Kind::Redis => told_to_redis(&place, &["CLIENT", "KILL", "TYPE", "normal"]).await,
-                _ => {
-                    let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() \
-                        AND application_name = 'monday-gateway'";
-                    told_to_postgres(&place, others).await;
-                }
+            if kind == Kind::Redis {
+                told_to_redis(&place, &["CLIENT", "KILL", "TYPE", "normal"]).await;
+            } else {
+                let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() \
+                    AND application_name = 'monday-gateway'";
+                told_to_postgres(&place, others).await;
             }
             sleep(Duration::from_millis(1100)).await;
             assert_eq!(text(&vault, Table::Grants, "k").await.as_deref(), Some("x"));

@@ -194,7 +194,7 @@ impl Place {
     }
 
     /// Kills the server and starts it again; a file has none.
-    pub(crate) async fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.kill();
         self.start();
     }

@@ -71,7 +71,7 @@ impl Monday {
         let api = Arc::<Mutex<Option<ApiFailure>>>::default();
         let failing = Arc::clone(&api);
         let oauth = OauthServer::start(manner, move |asked, state| match asked.path.as_str() {
-            "/v2" => Some(graphql(asked, state, failing.lock().unwrap().clone())),
+            "/v2" => Some(graphql(asked, state, failing.lock().unwrap().as_ref())),
             path if path.contains(".well-known/oauth-authorization-server") => Some(metadata(asked)),
             _ => None,
         });
@@ -109,7 +109,7 @@ impl Monday {
     }
 }
 
-fn graphql(asked: &Asked, state: &Mutex<State>, failure: Option<ApiFailure>) -> Said {
+fn graphql(asked: &Asked, state: &Mutex<State>, failure: Option<&ApiFailure>) -> Said {
     match failure {
         Some(ApiFailure::Errors) => {
             return Said::json(200, &json!({ "errors": [{ "message": "ComplexityException <b>" }], "data": null }));

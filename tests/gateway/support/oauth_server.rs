@@ -49,6 +49,7 @@ pub(crate) enum Pkce {
 
 /// How it is, for its whole life.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "a list of what providers do otherwise")]
 pub(crate) struct Manner {
     pub(crate) name: String,
     pub(crate) client_id: String,

@@ -294,7 +294,7 @@ fn a_stale_set_serves_while_the_issuer_is_down_and_then_no_longer() {
         let stage = Stage::new(&site, rules());
         let token = pair.sign(&changed(|claims| claims["exp"] = json!(NOW + 1_000_000)));
         assert_eq!(stage.label(&token).await, "ok");
-        site.set_down(true);
+        site.goes_down();
         assert_eq!(stage.label(&strange.sign(&claims())).await, "down", "it may be a new key");
         let stale = i64::try_from(limits::KEYS_STALE.as_secs()).unwrap();
         stage.clock.set(NOW + stale - 1);
@@ -303,7 +303,7 @@ fn a_stale_set_serves_while_the_issuer_is_down_and_then_no_longer() {
         assert_eq!(stage.label(&token).await, "ok");
         stage.clock.set(NOW + stale);
         assert_eq!(stage.label(&token).await, "down");
-        site.set_down(false);
+        site.comes_up();
         stage.clock.set(NOW + stale + 10);
         assert_eq!(stage.label(&token).await, "ok");
     });
