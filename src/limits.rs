@@ -79,7 +79,7 @@ pub(crate) const GRANT_QUESTIONS: usize = 1024;
 /// Questions that the control plane works on at once.
 pub(crate) const GRANT_QUESTIONS_TAKEN: usize = 8192;
 /// Answers about grants that one core keeps: as many users at work at once.
-pub(crate) const GRANT_COPIES: usize = 4096;
+pub(crate) const GRANT_COPIES: usize = 65_536;
 /// How long what the store said of a grant is believed without asking again. Changes are told at once; this is for those
 /// that were not.
 pub(crate) const GRANT_BELIEVED: Duration = Duration::from_mins(1);

@@ -17,8 +17,9 @@ use crate::limits;
 use crate::telemetry::grants::CacheCounters;
 use crate::vault::{Table, Vault, VaultFault};
 
-/// Slots of generations: a change makes only the copies of its slot's accounts void.
-const SLOTS: usize = 256;
+/// Slots of accounts, and of users: a change makes only the copies of its slot void.
+const ACCOUNTS: usize = 256;
+const USERS: usize = 4096;
 
 /// A grant as it was read.
 #[derive(Debug)]
@@ -47,41 +48,67 @@ impl Found {
     }
 }
 
-/// Numbers that grow with every change, by account: a copy with another number than its slot's is void.
+/// Numbers that grow with every change: a user's own, and the account's, for a grant that is the account's. A copy with another number
+/// than the sum of the two is void: both only grow, so that a sum comes once.
 #[derive(Debug)]
-pub(crate) struct Generations(Box<[AtomicU64]>);
+pub(crate) struct Generations {
+    accounts: Box<[AtomicU64]>,
+    users: Box<[AtomicU64]>,
+}
 
 impl Default for Generations {
     fn default() -> Self {
-        Self((0..SLOTS).map(|_| AtomicU64::new(1)).collect())
+        let slots = |count| (0..count).map(|_| AtomicU64::new(1)).collect();
+        Self { accounts: slots(ACCOUNTS), users: slots(USERS) }
     }
 }
 
 impl Generations {
-    /// The number of an account's slot.
+    /// The number of a user.
     #[inline]
-    pub(crate) fn of(&self, account: i64) -> u64 {
-        self.slot(account).map_or(0, |slot| slot.load(Ordering::Acquire))
+    pub(crate) fn of(&self, (account, user): (i64, i64)) -> u64 {
+        let number = |slot: Option<&AtomicU64>| slot.map_or(0, |slot| slot.load(Ordering::Acquire));
+        number(self.account(account)) + number(self.user(account, user))
     }
 
-    /// Makes the copies of an account void.
-    pub(crate) fn advance(&self, account: i64) {
-        if let Some(slot) = self.slot(account) {
+    /// Makes the copies void that a grant may be in.
+    pub(crate) fn advance(&self, key: &GrantKey) {
+        if let Some(slot) = self.slot(key) {
             slot.fetch_add(1, Ordering::Release);
         }
     }
 
     /// Makes all copies void.
     pub(crate) fn advance_all(&self) {
-        self.0.iter().for_each(|slot| {
+        self.accounts.iter().for_each(|slot| {
             slot.fetch_add(1, Ordering::Release);
         });
     }
 
-    fn slot(&self, account: i64) -> Option<&AtomicU64> {
-        let at = account.unsigned_abs() % self.0.len() as u64;
-        usize::try_from(at).ok().and_then(|at| self.0.get(at))
+    /// How often a grant has changed, as far as its slot tells.
+    fn changes(&self, key: &GrantKey) -> u64 {
+        self.slot(key).map_or(0, |slot| slot.load(Ordering::Acquire))
     }
+
+    fn slot(&self, key: &GrantKey) -> Option<&AtomicU64> {
+        match key.user {
+            Some(user) => self.user(key.account, user),
+            None => self.account(key.account),
+        }
+    }
+
+    fn account(&self, account: i64) -> Option<&AtomicU64> {
+        place(&self.accounts, account.unsigned_abs())
+    }
+
+    fn user(&self, account: i64, user: i64) -> Option<&AtomicU64> {
+        // Users of one account have numbers beside each other: the account's only moves them.
+        place(&self.users, account.unsigned_abs().wrapping_mul(31).wrapping_add(user.unsigned_abs()))
+    }
+}
+
+fn place(slots: &[AtomicU64], number: u64) -> Option<&AtomicU64> {
+    usize::try_from(number % slots.len() as u64).ok().and_then(|at| slots.get(at))
 }
 
 #[derive(Clone, Debug)]
@@ -177,7 +204,7 @@ impl Cache {
     pub(super) fn forget(&self, key: &GrantKey) {
         // Who asks from now on must not join a lookup that began before.
         self.lookups().remove(key);
-        self.generations.advance(key.account);
+        self.generations.advance(key);
         self.entries.invalidate(key);
     }
 
@@ -215,8 +242,7 @@ impl Cache {
     }
 
     async fn ask(&self, key: &GrantKey) -> Outcome {
-        let generation = self.generations.of(key.account);
-        let doubts = self.doubts.load(Ordering::Acquire);
+        let changes = (self.generations.changes(key), self.doubts.load(Ordering::Acquire));
         let row = key.row();
         let answer = tokio::time::timeout(self.terms.read, self.vault.get(Table::Grants, &row)).await;
         let held = match answer {
@@ -228,8 +254,8 @@ impl Cache {
             Ok(Err(fault)) => return Err(self.failed(&fault)),
             Err(_elapsed) => return Err(self.failed(&VaultFault::Unreachable("no answer in time".to_owned()))),
         };
-        self.entries.insert(key.clone(), Entry { held: held.clone(), read: Instant::now(), doubts });
-        if self.generations.of(key.account) != generation {
+        self.entries.insert(key.clone(), Entry { held: held.clone(), read: Instant::now(), doubts: changes.1 });
+        if self.generations.changes(key) != changes.0 {
             // It changed while it was read.
             self.entries.invalidate(key);
         }

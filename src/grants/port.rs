@@ -30,7 +30,7 @@ pub(crate) struct Looked {
     pub(crate) omitted: SmallVec<[HeaderName; 1]>,
     /// What each grant came to, in the order of the needs.
     pub(crate) grants: SmallVec<[Known; 2]>,
-    /// Of the account, when this was asked for.
+    /// Of the user, when this was asked for.
     pub(super) generation: u64,
     /// How long a worker may keep it.
     pub(super) keeps: Duration,
@@ -105,12 +105,13 @@ struct Copied {
 }
 
 impl Copies {
-    fn get(&mut self, place: Place) -> Option<&Copied> {
-        if !self.young.contains_key(&place) {
-            let copied = self.old.remove(&place)?;
-            self.keep(place, copied);
+    fn get(&mut self, place: Place) -> Option<Copied> {
+        if let Some(copied) = self.young.get(&place) {
+            return Some(copied.clone());
         }
-        self.young.get(&place)
+        let copied = self.old.remove(&place)?;
+        self.keep(place, copied.clone());
+        Some(copied)
     }
 
     fn keep(&mut self, place: Place, copied: Copied) {
@@ -132,8 +133,8 @@ impl Port {
     pub(crate) fn copied(&self, copies: &mut Copies, ids: (i64, i64), at: (&Needs, u64)) -> Option<Rc<Looked>> {
         let (needs, now_millis) = at;
         let copied = copies.get((needs.id, ids.0, ids.1))?;
-        let holds = copied.until > now_millis && copied.looked.generation == self.generations.of(ids.0);
-        holds.then(|| Rc::clone(&copied.looked))
+        let holds = copied.until > now_millis && copied.looked.generation == self.generations.of(ids);
+        holds.then_some(copied.looked)
     }
 
     /// Asks what is known of the grants of a route, and waits: a second, and longer only for a token that is being refreshed.
@@ -195,7 +196,7 @@ impl Port {
     fn asked(&self, needs: &Arc<Needs>, (account, user): (i64, i64)) -> Asked {
         let who = Who { app: needs.app.clone(), account, user };
         // Before anything is read: what changes meanwhile makes the answer void.
-        Asked { needs: Arc::clone(needs), who, generation: self.generations.of(account) }
+        Asked { needs: Arc::clone(needs), who, generation: self.generations.of((account, user)) }
     }
 
     async fn ask(

@@ -313,10 +313,10 @@ async fn that_there_is_no_grant_is_known_for_a_short_time_and_a_new_one_is_seen_
     tokio::time::sleep(Duration::from_millis(450)).await;
     assert_eq!(grants.standing(&who(1), &provider).await, Ok(Standing::Missing));
     assert_eq!(counters.miss.value(), 2);
-    let generation = grants.0.cache.generations().of(ACCOUNT);
+    let generation = grants.0.cache.generations().of((ACCOUNT, 1));
     grants.keep(who(1).own("github"), grant(3600)).await.unwrap();
     assert_eq!(grants.standing(&who(1), &provider).await, Ok(Standing::Ok));
-    assert_ne!(grants.0.cache.generations().of(ACCOUNT), generation, "the workers' copies are void");
+    assert_ne!(grants.0.cache.generations().of((ACCOUNT, 1)), generation, "the workers' copies are void");
 }
 
 #[tokio::test]
