@@ -1,15 +1,12 @@
 //! Addresses as gateway.toml writes them: listeners, public URLs, trusted peers and upstream servers. Each is read whole or
 //! refused with what would be right; a URL with a user in it is never shown. RFC 3986, sections 3.2 and 3.3.
 
-use std::borrow::Cow;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use ipnet::IpNet;
-use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde_json::json;
 
-use crate::config::read::{Node, Read, schema};
+use crate::config::read::{Node, Read};
 use crate::config::resolved::PublicUrl;
 use crate::config::sheet::Sheet;
 use crate::config::units::text;
@@ -208,19 +205,23 @@ fn server_url(written: &str) -> Result<ServerUrl, &'static str> {
     Ok(ServerUrl::Tcp { tls, host, port: port.unwrap_or(default_port) })
 }
 
+/// What the schema says of kinds of text.
 macro_rules! text_schema {
     ($($kind:ty, $name:literal, $about:literal, $example:literal;)+) => {$(
-        impl JsonSchema for $kind {
-            fn schema_name() -> Cow<'static, str> {
+        impl schemars::JsonSchema for $kind {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
                 $name.into()
             }
 
-            fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                schema(json!({ "type": "string", "description": $about, "examples": [$example] }))
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                let said = serde_json::json!({ "type": "string", "description": $about, "examples": [$example] });
+                $crate::config::read::schema(said)
             }
         }
     )+};
 }
+
+pub(super) use text_schema;
 
 text_schema! {
     InternalAddress, "InternalAddress", "Address and port, or unix:/path.", "127.0.0.1:9465";

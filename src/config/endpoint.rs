@@ -1,13 +1,10 @@
 //! URLs that the gateway calls or sends browsers to, issuers, and paths that the gateway serves itself. Each is read whole or refused
 //! with what would be right; a URL with a user in it is never shown. Such URLs are https, or http to loopback: tokens and keys go there.
 
-use std::borrow::Cow;
-
-use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde_json::json;
 use url::{Host, Url};
 
-use crate::config::read::{Node, Read, schema};
+use crate::config::address::text_schema;
+use crate::config::read::{Node, Read};
 use crate::config::resolve::route_path::pattern;
 use crate::config::sheet::Sheet;
 use crate::config::units::text;
@@ -102,20 +99,6 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
         Some(Host::Ipv6(address)) => address.to_canonical().is_loopback(),
         None => false,
     }
-}
-
-macro_rules! text_schema {
-    ($($kind:ty, $name:literal, $about:literal, $example:literal;)+) => {$(
-        impl JsonSchema for $kind {
-            fn schema_name() -> Cow<'static, str> {
-                $name.into()
-            }
-
-            fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                schema(json!({ "type": "string", "description": $about, "examples": [$example] }))
-            }
-        }
-    )+};
 }
 
 text_schema! {

@@ -77,6 +77,34 @@ pub(crate) struct Client {
     pub(crate) absolute_lifetime: Option<Duration>,
 }
 
+/// An idle chain of refresh tokens is used once in this time, unless the configuration says otherwise.
+const KEEPALIVE: Duration = Duration::from_hours(30 * 24);
+
+impl Client {
+    /// As most services want it (RFC 6749, RFC 7636): what a preset or a file changes stands out. It has no id and no secret yet.
+    pub(crate) fn plain(endpoints: Endpoints) -> Self {
+        Self {
+            endpoints,
+            monday: None,
+            id: String::new(),
+            secrets: Vec::new(),
+            scopes: Vec::new(),
+            scope_separator: " ".to_owned(),
+            scope_parameter: "scope".to_owned(),
+            authorize_parameters: Vec::new(),
+            token_parameters: Vec::new(),
+            pkce: true,
+            authentication: ClientAuthentication::Body,
+            format: RequestFormat::Form,
+            token_at: String::new(),
+            kept: Vec::new(),
+            after: None,
+            keepalive: KEEPALIVE,
+            absolute_lifetime: None,
+        }
+    }
+}
+
 /// Where an authorization server's endpoints are.
 #[expect(clippy::large_enum_variant, reason = "as many as providers in the configuration")]
 #[derive(Clone, Debug)]

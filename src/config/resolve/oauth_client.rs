@@ -14,11 +14,9 @@ use crate::config::resolve::server::duration;
 use crate::config::secret_source::{SecretSource, fetch_of};
 use crate::config::sheet::{At, Place, Sheet};
 use crate::config::written;
-use crate::oauth::provider::{AfterExchange, Client, ClientAuthentication, Endpoints, RequestFormat};
+use crate::oauth::provider::{AfterExchange, Client, ClientAuthentication, Endpoints};
 use crate::secret::Secret;
 
-/// An idle chain of refresh tokens is used once in this time.
-const KEEPALIVE: Duration = Duration::from_hours(30 * 24);
 /// The least that makes sense: background work looks once in a while.
 const LEAST: Duration = Duration::from_mins(1);
 const POINTER_RIGHT: &str = "a JSON pointer, as in \"/authed_user/access_token\"";
@@ -28,29 +26,6 @@ const OWN_AUTHORIZE: [&str; 6] =
     ["response_type", "client_id", "redirect_uri", "state", "code_challenge", "code_challenge_method"];
 const OWN_TOKEN: [&str; 7] =
     ["grant_type", "code", "redirect_uri", "client_id", "client_secret", "code_verifier", "refresh_token"];
-
-/// A client without anything of a service.
-pub(crate) fn plain(endpoints: Endpoints) -> Client {
-    Client {
-        endpoints,
-        monday: None,
-        id: String::new(),
-        secrets: Vec::new(),
-        scopes: Vec::new(),
-        scope_separator: " ".to_owned(),
-        scope_parameter: "scope".to_owned(),
-        authorize_parameters: Vec::new(),
-        token_parameters: Vec::new(),
-        pkce: true,
-        authentication: ClientAuthentication::Body,
-        format: RequestFormat::Form,
-        token_at: String::new(),
-        kept: Vec::new(),
-        after: None,
-        keepalive: KEEPALIVE,
-        absolute_lifetime: None,
-    }
-}
 
 /// The client of a provider, and what its preset calls the service.
 pub(crate) fn client(table: &At<written::Provider>, sheet: &mut Sheet<'_>) -> Option<(Option<String>, Client)> {
@@ -130,7 +105,7 @@ fn base(table: &At<written::Provider>, sheet: &mut Sheet<'_>) -> Option<(Option<
     }
     let Some(name) = is.preset.optional()? else {
         let endpoints = written.endpoints(None, table.place, sheet)?;
-        return Some((None, plain(endpoints)));
+        return Some((None, Client::plain(endpoints)));
     };
     let (display, client) = preset(name, sheet)?;
     let endpoints = written.endpoints(Some(client.endpoints.clone()), table.place, sheet)?;

@@ -10,9 +10,7 @@ use serde_json::Value;
 use url::Url;
 
 use crate::oauth::fault::cleaned;
-use crate::oauth::provider::{
-    Client, ClientAuthentication, Connect, ConnectBy, Endpoints, MondayGeneration, Per, Provider, RequestFormat,
-};
+use crate::oauth::provider::{Client, Connect, ConnectBy, Endpoints, MondayGeneration, Per, Provider, RequestFormat};
 use crate::oauth::web::{Answer, Question, Reach, Web, WebFault};
 use crate::secret::Secret;
 
@@ -20,8 +18,6 @@ use crate::secret::Secret;
 const ME: &str = "me:read";
 /// monday's refresh tokens end six months after the consent, whatever is done.
 const ABSOLUTE_LIFETIME: Duration = Duration::from_hours(24 * 182);
-/// How often an idle chain is used.
-const KEEPALIVE: Duration = Duration::from_hours(24 * 30);
 /// Who holds this token, with what the rules of the flows need to know.
 const QUERY: &str = r#"{"query":"{ me { id is_admin is_guest account { id slug } } }"}"#;
 
@@ -95,30 +91,22 @@ fn client(app: MondayApp<'_>) -> Client {
     if !scopes.iter().any(|scope| scope == ME) {
         scopes.push(ME.to_owned());
     }
+    let endpoints = Endpoints::Fixed {
+        authorize: below(app.auth, "oauth2/authorize"),
+        token: below(app.auth, if is_new { "oauth_ms/oauth/token" } else { "oauth2/token" }),
+        refresh: None,
+        revoke: is_new.then(|| below(app.auth, "oauth_ms/oauth/revoke")),
+        issuer: None, // its callbacks may have an `iss`, which is not documented
+    };
     Client {
-        endpoints: Endpoints::Fixed {
-            authorize: below(app.auth, "oauth2/authorize"),
-            token: below(app.auth, if is_new { "oauth_ms/oauth/token" } else { "oauth2/token" }),
-            refresh: None,
-            revoke: is_new.then(|| below(app.auth, "oauth_ms/oauth/revoke")),
-            issuer: None, // its callbacks may have an `iss`, which is not documented
-        },
         monday: Some(app.generation),
         id: app.id,
         secrets: app.secrets,
         scopes,
-        scope_separator: " ".to_owned(),
-        scope_parameter: "scope".to_owned(),
-        authorize_parameters: Vec::new(),
-        token_parameters: Vec::new(),
         pkce: is_new,
-        authentication: ClientAuthentication::Body,
         format: RequestFormat::Json,
-        token_at: String::new(),
-        kept: Vec::new(),
-        after: None,
-        keepalive: KEEPALIVE,
         absolute_lifetime: is_new.then_some(ABSOLUTE_LIFETIME),
+        ..Client::plain(endpoints)
     }
 }
 

@@ -1,17 +1,12 @@
 //! Services that the gateway knows: what gateway.toml would have to say of each of them. Each preset is a client without id, secrets and (mostly)
 //! scopes; every key of the file overrides it, and scopes of the file are added to those without which there is no refresh token. What is here is what the service's documentation says, which is cited.
 
-use std::time::Duration;
-
 use url::Url;
 
 use crate::oauth::provider::{AfterExchange, Client, ClientAuthentication, Endpoints, RequestFormat};
 
 /// The presets' names in gateway.toml.
 pub(crate) const NAMES: [&str; 7] = ["github", "google", "microsoft", "slack", "jira", "hubspot", "salesforce"];
-
-/// How often an idle chain is used, unless the service ends it sooner.
-const KEEPALIVE: Duration = Duration::from_hours(24 * 30);
 
 /// What people call the service, and its client.
 pub(crate) fn preset(name: &str) -> Option<(&'static str, Client)> {
@@ -29,31 +24,13 @@ pub(crate) fn preset(name: &str) -> Option<(&'static str, Client)> {
 
 /// Nothing unusual: what a preset changes stands out.
 fn plain(authorize: &str, token: &str) -> Option<Client> {
-    Some(Client {
-        endpoints: Endpoints::Fixed {
-            authorize: Url::parse(authorize).ok()?,
-            token: Url::parse(token).ok()?,
-            refresh: None,
-            revoke: None,
-            issuer: None,
-        },
-        monday: None,
-        id: String::new(),
-        secrets: Vec::new(),
-        scopes: Vec::new(),
-        scope_separator: " ".to_owned(),
-        scope_parameter: "scope".to_owned(),
-        authorize_parameters: Vec::new(),
-        token_parameters: Vec::new(),
-        pkce: true,
-        authentication: ClientAuthentication::Body,
-        format: RequestFormat::Form,
-        token_at: String::new(),
-        kept: Vec::new(),
-        after: None,
-        keepalive: KEEPALIVE,
-        absolute_lifetime: None,
-    })
+    Some(Client::plain(Endpoints::Fixed {
+        authorize: Url::parse(authorize).ok()?,
+        token: Url::parse(token).ok()?,
+        refresh: None,
+        revoke: None,
+        issuer: None,
+    }))
 }
 
 /// With a revocation endpoint and an issuer for `iss`.
