@@ -7,11 +7,12 @@ JSON. `run.sh` calls them; the gateway's working files (gateway.toml, cert.pem, 
     measure.py syscalls     --binary GATEWAY --load requests.lua
     measure.py bodies       --binary GATEWAY
     measure.py idle         --binary GATEWAY --idle idle.py
+    measure.py granted      --binary GATEWAY --under UNDER_VALGRIND --load requests.lua
 
 A request's share is the difference between a long run and a short one, divided by the requests between them, so that
 what starting, connecting and ending cost is in neither.
 """
-import argparse, collections, contextlib, http.client, json, os, pathlib, re, shutil, signal, socket, ssl, subprocess, sys, tempfile, threading, time
+import argparse, base64, collections, contextlib, http.client, json, os, pathlib, re, shutil, signal, socket, ssl, statistics, subprocess, sys, tempfile, threading, time
 
 GATEWAY, ADMIN, ECHO, BULK = 8440, 8439, 9001, 9002
 GIB = 1 << 30
@@ -266,9 +267,88 @@ def idle(a):
     return report
 
 
+def granted(a):
+    """What two injected grants cost: CPU time under wrk's load, of as many users as there are tokens, and instructions, each with them and without."""
+    report = {"cpu_us": {}, "instructions": {}}
+    with tempfile.TemporaryDirectory(dir=a.run) as folder, echo(a):
+        folder = pathlib.Path(folder)
+        settings = {"without": "[]", "with": '["monday", "github"]'}
+        for name, grants in settings.items():
+            (folder / f"{name}.toml").write_text(with_grants((a.run / "gateway.toml").read_text(), folder, grants))
+        (folder / "tokens.csv").write_text("\n".join(["app,account_id,user_id,provider,access_token,scopes", *grants_of(a)]) + "\n")
+        (folder / "vault.key").write_text(base64.b64encode(bytes(range(32))).decode())
+        (folder / "vault.key").chmod(0o600)
+        subprocess.run([a.binary, "vault", "import", "--config", folder / "with.toml", folder / "tokens.csv"], check=True, capture_output=True)
+        rounds = {name: [] for name in settings}
+        for _ in range(a.rounds):
+            for name in settings:
+                rounds[name].append(cpu_of_a_request(a, folder / f"{name}.toml"))
+        report["cpu_us"] = {name: statistics.median(figures) for name, figures in rounds.items()}
+        for name in settings:
+            counted = []
+            for requests in (a.count, 3 * a.count):
+                out = folder / "callgrind"
+                command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", str(a.under), "run", "--config", str(folder / f"{name}.toml")]
+                with process(command, GATEWAY, 120, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):
+                    ask(a, requests)
+                counted.append(int(re.search(r"(?m)^(?:totals|summary): (\d+)", out.read_text())[1]))
+            report["instructions"][name] = (counted[1] - counted[0]) / (2 * a.count)
+    for figures in report.values():
+        figures["ratio"] = figures["with"] / figures["without"]
+    return report
+
+
+def with_grants(text, folder, grants):
+    """The same gateway with a vault and two providers, on whose route these grants are injected."""
+    text = text.replace("[apps.bench]", '[apps.bench]\nclient_id = "bench"\nclient_secret = "bench-client-secret-0123456789abcdef"\nscopes = ["me:read"]', 1)
+    text = text.replace('upstream = "echo"\n', f'upstream = "echo"\ngrants   = {grants}\n', 1)
+    return text + f"""
+[vault]
+store = "sqlite:{folder}/vault.db"
+keys  = [{{ file = "{folder}/vault.key" }}]
+
+[providers.github]
+preset        = "github"
+client_id     = "bench"
+client_secret = "bench-github-secret-0123456789abcdef"
+scopes        = ["repo"]
+"""
+
+
+def grants_of(a):
+    """Lines for `vault import`: a grant of monday's and one of GitHub's for the user of each token."""
+    for line in (a.run / "tokens.txt").open():
+        claims = line.split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))
+        ids = f"bench,{claims['accountId']},{claims['userId']}"
+        yield f"{ids},monday,{'eyJhbGciOiJIUzI1NiJ9.' + 'm' * 180 + '.' + 's' * 43},me:read"
+        yield f"{ids},github,gho_{'g' * 36},repo"
+
+
+def cpu_of_a_request(a, config):
+    """Microseconds, user and system, of the gateway on a core of its own; the load has the other."""
+    log = open(a.run / "gateway.log", "a")
+    with process(["taskset", "-c", "0", str(a.binary), "run", "--config", str(config)], GATEWAY, stdout=log, stderr=log) as running:
+        def spent():
+            fields = pathlib.Path(f"/proc/{running.pid}/stat").read_text().rsplit(")", 1)[1].split()
+            return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        def load(seconds):
+            out = subprocess.run(["taskset", "-c", "1", "wrk", "-t1", f"-c{a.connections}", f"-d{seconds}s", "--latency", "-s", str(a.load),
+                                  f"https://127.0.0.1:{GATEWAY}", "--", f"{a.run}/tokens.txt", f"{a.run}/body.json", "keep-alive"],
+                                 check=True, capture_output=True, text=True).stdout
+            figures = json.loads(out.strip().splitlines()[-1])
+            if figures["non2xx"] + figures["errors"]:
+                sys.exit(f"requests failed: {figures}")
+            return figures["requests"]
+        load(1)      # connections to the backend, and what is known of each user
+        before = spent()
+        requests = load(a.seconds)
+        return 1e6 * (spent() - before) / requests
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("what", choices=["instructions", "allocations", "syscalls", "bodies", "idle"])
+    p.add_argument("what", choices=["instructions", "allocations", "syscalls", "bodies", "idle", "granted"])
     p.add_argument("--binary", type=pathlib.Path, required=True)
     p.add_argument("--run", type=pathlib.Path, required=True)
     p.add_argument("--count", type=int, default=1000, help="units of work, or requests of the short run")
@@ -276,6 +356,8 @@ def main():
     p.add_argument("--connections", type=int, default=64)
     p.add_argument("--load", type=pathlib.Path, help="wrk's script")
     p.add_argument("--idle", type=pathlib.Path, help="idle.py")
+    p.add_argument("--under", type=pathlib.Path, help="the gateway that valgrind can count")
+    p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--json", type=pathlib.Path, help="write the figures here too")
     a = p.parse_args()
     report = json.dumps(globals()[a.what](a), indent=1)

@@ -9,6 +9,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 NAMES = {"gateway": "monday-gateway", "haproxy": "HAProxy", "envoy": "Envoy", "nginx-njs": "nginx + njs", "caddy": "Caddy (no JWT)"}
 ALLOWED = {"keepalive": 0.70, "handshake": 0.55}
 IDLE_KIB = 24
+GRANTED = 1.10
+COST = {"cpu_us": "CPU time", "instructions": "instructions"}
 
 
 def first_line(*command):
@@ -118,6 +120,8 @@ def goals(figures):
         row("futex and eventfd calls of a request", "0.0", f"{calls['futex'] + calls['eventfd']:.3f}", calls["futex"] + calls["eventfd"] < 0.05)
     for way, f in (figures.read("bodies") or {}).items():
         row(f"memory that a body of {f['mib']:.0f} MiB {way} takes", "< 16 MiB", f"{f['memory_mib']:.1f} MiB", f["memory_mib"] < 16)
+    for unit, f in (figures.read("granted") or {}).items():
+        row(f"{COST[unit]} of a request with two injected grants, of one without", f"≤ {GRANTED:.2f}", f"{f['ratio']:.2f}", f["ratio"] <= GRANTED)
     return table(("", "goal", "this run", "reached"), rows) if rows else "No figures."
 
 
@@ -160,6 +164,13 @@ def idle(figures):
     if not got:
         return "No figures."
     return table(("", "connections held", "KiB each"), [(NAMES.get(name, name), f["held"], f"{f['kib']:.1f}") for name, f in got.items()])
+
+
+def granted(figures):
+    got = figures.read("granted")
+    if not got:
+        return "No figures."
+    return table(("", "without", "with", "ratio"), [(COST[unit] + (", µs" if unit == "cpu_us" else ""), f"{f['without']:.1f}", f"{f['with']:.1f}", f"{f['ratio']:.3f}") for unit, f in got.items()])
 
 
 def bodies(figures):
@@ -211,6 +222,13 @@ After one request on each.
 Through TLS, a token verified, streamed; curl and a Python backend share the machine with the gateway. "To a slow client": 2 MiB a second for ten seconds.
 
 {bodies(figures)}
+
+## Two injected grants
+
+The same action, whose route puts a user's monday and GitHub tokens into headers or none: CPU time under wrk's load with as many users as tokens,
+instructions (callgrind) with one user.
+
+{granted(figures)}
 
 ## System calls
 

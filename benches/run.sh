@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 
 : "${ROUNDS:=3}" "${SECONDS_EACH:=4}" "${IDLE:=7000}" "${COUNT:=1000}"
 : "${COMPARE:=../shared/bench/compare.py}" "${BINARY:=}"
-: "${ONLY:=criterion instructions allocations syscalls keepalive handshake idle bodies}"
+: "${ONLY:=criterion instructions allocations syscalls keepalive handshake idle bodies granted}"
 root=$PWD
 run=$root/target/bench
 envoy=$root/target/bench-peers/envoy/_bin/envoy
@@ -49,7 +49,7 @@ build() {
         cargo build --release --locked --bin monday-gateway
         BINARY=$root/target/release/monday-gateway
     fi
-    if wanted instructions || wanted allocations; then
+    if wanted instructions || wanted allocations || wanted granted; then
         say "building what runs under valgrind"
         under_valgrind=${UNDER_VALGRIND:-$(cargo bench --locked --no-run --bench under_valgrind --message-format json |
             sed -n 's/.*"executable":"\([^"]*under_valgrind[^"]*\)".*/\1/p')}
@@ -99,5 +99,6 @@ compare keepalive
 compare handshake
 measure idle --binary "$BINARY" --idle "$bench_folder/idle.py" --connections "$IDLE"
 measure bodies --binary "$BINARY"
+measure granted --binary "$BINARY" --under "${under_valgrind:-}" --load "$bench_folder/requests.lua" --seconds "$SECONDS_EACH" --rounds "$ROUNDS"
 say "benches/RESULTS.md, benches/chart.svg"
 python3 benches/report.py --run "$run" --criterion target/criterion --binary "$BINARY" --envoy "$envoy" --rounds "$ROUNDS" --seconds "$SECONDS_EACH"
