@@ -340,7 +340,7 @@ def cpu_of_a_request(a, config):
             if figures["non2xx"] + figures["errors"]:
                 sys.exit(f"requests failed: {figures}")
             return figures["requests"]
-        load(1)      # connections to the backend, and what is known of each user
+        load(3)      # connections to the backend, and what is known of each of the users
         before = spent()
         requests = load(a.seconds)
         return 1e6 * (spent() - before) / requests
