@@ -114,7 +114,7 @@ async fn outgoing(
         None => take_in(incoming, &intake, sending.trouble).await?,
         Some(who) => {
             let body = collect(&mut incoming, &intake).await?;
-            lifecycle::hear(work, who, &body)?;
+            lifecycle::hear(work, who, &body).await?;
             RequestBody::Whole(body)
         }
     };
