@@ -111,6 +111,8 @@ pub(crate) const REVOKED_REMEMBERED: Duration = Duration::from_hours(30 * 24);
 pub(crate) const CHAIN_ENDING: Duration = Duration::from_hours(14 * 24);
 /// Without a sign of life for so long, an account that uninstalled the app loses its grants.
 pub(crate) const UNINSTALL_SILENCE: Duration = Duration::from_hours(24);
+/// How long the answer to an `uninstall` waits for the store: as long as the slowest store may take for a write.
+pub(crate) const UNINSTALL_WRITTEN: Duration = Duration::from_secs(4);
 /// How often it is looked which uninstalled accounts were silent.
 pub(crate) const UNINSTALL_LOOK: Duration = Duration::from_mins(10);
 /// A refresh this long after an `uninstall` shows that the app is installed: monday has had the time to end its tokens.

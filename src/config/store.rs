@@ -74,17 +74,14 @@ fn has_password(text: &str) -> bool {
 
 /// Beyond this machine, sealed grants still say who has some, and the password crosses the network.
 fn warn_readable(store: &StoreAddress, place: Place, sheet: &mut Sheet<'_>) {
-    let (url, right) = match store {
+    let right = match store {
         StoreAddress::Sqlite(_) => return,
-        StoreAddress::Postgres(url) => (url, "add ?sslmode=verify-full to the URL (or \"require\")"),
-        StoreAddress::Redis(url) => (url, "rediss:// instead of redis://"),
+        StoreAddress::Postgres(_) => {
+            "remove sslmode=disable: beyond this machine TLS is used, and the server's name verified"
+        }
+        StoreAddress::Redis(_) => "rediss:// instead of redis://",
     };
-    let Some(url) = std::str::from_utf8(url.expose()).ok().and_then(|text| Url::parse(text).ok()) else { return };
-    let is_encrypted = url.scheme() == "rediss"
-        || url
-            .query_pairs()
-            .any(|(key, value)| key == "sslmode" && matches!(value.as_ref(), "require" | "verify-ca" | "verify-full"));
-    if !is_encrypted && !is_near(&url) {
+    if is_readable(store) {
         sheet.warn(
             place,
             "the store is beyond this machine and without TLS: its password and who has grants cross the network readable",
@@ -93,14 +90,28 @@ fn warn_readable(store: &StoreAddress, place: Place, sheet: &mut Sheet<'_>) {
     }
 }
 
-/// Loopback or a Unix socket.
+/// Whether what crosses a network is not encrypted. PostgreSQL's is, as the vault connects, unless its URL says otherwise.
+fn is_readable(store: &StoreAddress) -> bool {
+    let (StoreAddress::Postgres(url) | StoreAddress::Redis(url)) = store else { return false };
+    let Some(url) = std::str::from_utf8(url.expose()).ok().and_then(|text| Url::parse(text).ok()) else { return false };
+    let is_plain = match url.scheme() {
+        "rediss" => false,
+        "redis" => true,
+        _ => url.query_pairs().filter(|(key, _)| key == "sslmode").last().is_some_and(|(_, mode)| mode == "disable"),
+    };
+    is_plain && !is_near(&url)
+}
+
+/// Loopback or a Unix socket: the host, and each that a query names.
 fn is_near(url: &Url) -> bool {
     let socket = |host: &str| host.starts_with('/') || host.to_ascii_lowercase().starts_with("%2f");
-    let Some(host) = url.host_str().filter(|host| !host.is_empty()) else {
-        return url.query_pairs().filter(|(key, _)| key == "host").all(|(_, value)| socket(&value));
+    let near = |host: &str| {
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        host == "localhost" || socket(host) || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
     };
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || socket(host) || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    let named = url.query_pairs().filter(|(key, _)| key == "host").map(|(_, value)| value.into_owned());
+    let own = url.host_str().filter(|host| !host.is_empty()).map(str::to_owned);
+    own.into_iter().chain(named).all(|hosts| hosts.split(',').all(near))
 }
 
 /// As `check --print` shows it: without the password.
@@ -135,6 +146,35 @@ mod tests {
         for wrong in ["", "vault.db", "sqlite:", "sqlite::memory:", "sqlite:a?b", "mysql://h/d", "redis://", "postgres"]
         {
             assert!(parse(wrong, base).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_store_is_readable_on_the_way_only_where_its_url_says_so() {
+        let base = Path::new("/etc/gateway");
+        let is_readable = |text: &str| is_readable(&parse(text, base).unwrap());
+        for safe in [
+            "sqlite:vault.db",
+            "postgres://db/gw",
+            "postgres://db/gw?sslmode=prefer",
+            "postgres://db/gw?sslmode=verify-full",
+            "postgres://127.0.0.1/gw?sslmode=disable",
+            "postgres:///gw?host=/run/postgresql&sslmode=disable",
+            "rediss://cache",
+            "redis://localhost:7000",
+            "redis://[::1]",
+        ] {
+            assert!(!is_readable(safe), "{safe}");
+        }
+        for open in [
+            "postgres://db/gw?sslmode=disable",
+            "postgres://db/gw?sslmode=require&sslmode=disable",
+            "postgres://localhost/gw?host=db&sslmode=disable",
+            "postgres:///gw?host=/run/postgresql,db&sslmode=disable",
+            "redis://cache",
+            "redis://10.0.0.7",
+        ] {
+            assert!(is_readable(open), "{open}");
         }
     }
 

@@ -10,13 +10,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde::Serialize;
+use tokio::task::JoinSet;
 
 use crate::clock::Clock;
 use crate::config::resolved::grants::Events;
 use crate::grants::outbox::{Event, Outbox, Post};
 use crate::grants::record::GrantKey;
 use crate::telemetry::access_log::timestamp;
-use crate::vault::{Vault, VaultFault};
+use crate::vault::{Put, Vault, VaultFault};
 
 /// Rights of a new audit file: it names accounts and users.
 const FILE_MODE: u32 = 0o600;
@@ -130,29 +131,47 @@ impl Journal {
 
     /// Writes down what happened. Without a fault it is written: the audit line, and the event where the app wants it.
     pub(crate) async fn note(&self, happening: Happening<'_>) -> Result<(), JournalFault> {
+        let audited = self.audit(happening);
+        // A full disk under the audit log is no reason to keep the event from the backend.
+        self.0.outbox.put(self.event(happening)?).await?;
+        Ok(audited?)
+    }
+
+    /// The event of something that is about to be written, so that both are written in one step; none where no backend is told.
+    pub(crate) fn event(&self, happening: Happening<'_>) -> Result<Option<Put>, VaultFault> {
+        let Some(kind) = happening.what.event() else { return Ok(None) };
+        let time = timestamp(self.0.clock.unix_millis());
+        self.0.outbox.sealed(&Event { kind, time: &time, key: happening.key })
+    }
+
+    /// It has happened, and its event is written. Without a fault the audit line is, too.
+    pub(crate) fn happened(&self, happening: Happening<'_>) -> Result<(), JournalFault> {
+        self.0.outbox.wake();
+        Ok(self.audit(happening)?)
+    }
+
+    fn audit(&self, happening: Happening<'_>) -> io::Result<()> {
+        let Some(mut file) = self.0.audit.as_ref() else { return Ok(()) };
         let Happening { what, key, by } = happening;
         let time = timestamp(self.0.clock.unix_millis());
         let (app, provider) = (key.app.as_str(), key.provider.as_str());
         let line = Line { time: &time, what, app, account: key.account, user: key.user, provider, by };
-        let audited = self.audit(&line);
-        // A full disk under the audit log is no reason to keep the event from the backend.
-        if let Some(kind) = what.event() {
-            self.0.outbox.put(&Event { kind, time: &time, key }).await?;
-        }
-        Ok(audited?)
-    }
-
-    fn audit(&self, line: &Line<'_>) -> io::Result<()> {
-        let Some(mut file) = self.0.audit.as_ref() else { return Ok(()) };
-        let mut line = serde_json::to_vec(line)?;
+        let mut line = serde_json::to_vec(&line)?;
         line.push(b'\n');
         // One write, so that lines of several processes do not mix.
         file.write_all(&line)
     }
 
-    /// Delivers events, also those that earlier processes left, until it is dropped. One of several gateways does at a time.
-    pub(crate) async fn deliver(self, post: impl Post) {
-        self.0.outbox.deliver(post).await;
+    /// Delivers events, also those that earlier processes left, until it is dropped. One of several gateways does at a time. A backend that
+    /// hangs keeps no other app's from being told.
+    pub(crate) async fn deliver(self, post: impl Post + 'static) {
+        let post = Arc::new(post);
+        let mut apps = JoinSet::new();
+        for app in self.0.outbox.apps() {
+            let (journal, post) = (self.clone(), Arc::clone(&post));
+            apps.spawn(async move { journal.0.outbox.deliver(&app, post.as_ref()).await });
+        }
+        while apps.join_next().await.is_some() {}
     }
 }
 

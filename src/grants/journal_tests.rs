@@ -228,3 +228,46 @@ fn what_cannot_be_written_is_not_acknowledged() {
         assert!(matches!(noted, Err(JournalFault::Audit(_))), "{noted:?}");
     });
 }
+
+/// A backend of which one app's hangs.
+#[derive(Clone)]
+struct Hanging(Backend);
+
+impl Post for Hanging {
+    async fn post(&self, url: &Url, fields: HeaderMap, body: Bytes) -> Result<StatusCode, String> {
+        if url.host_str() == Some("hangs.example") {
+            std::future::pending::<()>().await;
+        }
+        self.0.post(url, fields, body).await
+    }
+}
+
+#[test]
+fn a_backend_that_hangs_keeps_no_other_apps_from_being_told() {
+    run(async {
+        let place = Place::new();
+        let events = |host: &str| Events {
+            url: format!("https://{host}/events").parse().unwrap(),
+            keys: vec![Secret::new("a signing key that is long enough")],
+        };
+        let opening = Opening {
+            audit: None,
+            vault: place.vault().await,
+            events: BTreeMap::from([
+                ("a-slow-one".to_owned(), events("hangs.example")),
+                ("planner".to_owned(), events("backend.example")),
+            ]),
+            clock: place.clock.clone(),
+        };
+        let journal = Journal::open(opening).unwrap();
+        let (backend, mut taken) = backend(&[]);
+        let delivering = tokio::spawn(journal.clone().deliver(Hanging(backend)));
+        for app in ["a-slow-one", "planner"] {
+            let granted = Happening { what: What::Granted, key: &key(app, Some(77)), by: By::User(77) };
+            journal.note(granted).await.unwrap();
+        }
+        let (_, body) = next(&mut taken).await.expect("an app that nothing hangs for");
+        assert_eq!(body["data"]["app"], "planner");
+        delivering.abort();
+    });
+}

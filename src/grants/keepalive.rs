@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::grants::cache::Held;
-use crate::grants::journal::{By, What};
+use crate::grants::journal::{By, Happening, What};
 use crate::grants::lease::Lease;
 use crate::grants::record::{Grant, GrantKey, State};
 use crate::grants::standing::seconds;
@@ -50,7 +50,7 @@ impl Grants {
         let mut ending = self.nothing_ends();
         let mut after: Option<String> = None;
         loop {
-            let page = self.0.vault.list(Table::Grants, "", after.as_deref(), limits::GRANTS_PAGE).await?;
+            let page = self.0.vault.list_readable(Table::Grants, "", after.as_deref(), limits::GRANTS_PAGE).await?;
             for record in &page {
                 let (Some(key), Ok(grant)) = (GrantKey::of_row(&record.key), decode(&record.plain)) else { continue };
                 let Some(provider) = self.provider(&key.app, &key.provider) else { continue };
@@ -87,10 +87,18 @@ impl Grants {
     /// Tells once that a grant ends soon: the place of the telling is taken in the vault.
     async fn tell_ending(&self, key: &GrantKey) {
         let place = format!("ending/{}", key.row());
-        let told =
-            self.0.vault.put((Table::Leases, &place), b"{}", Some(2 * limits::CHAIN_ENDING), Expected::Absent).await;
+        let ending = Happening { what: What::Ending, key, by: By::Gateway };
+        let kept = Some(2 * limits::CHAIN_ENDING);
+        let vault = &self.0.vault;
+        let told = match (
+            vault.sealed((Table::Leases, &place), b"{}", kept, Expected::Absent),
+            self.0.journal.event(ending),
+        ) {
+            (Ok(put), Ok(event)) => vault.put_with(put, event).await,
+            (Err(fault), _) | (_, Err(fault)) => Err(fault),
+        };
         match told {
-            Ok(Written::Version(_)) => self.note(What::Ending, key, By::Gateway).await,
+            Ok(Written::Version(_)) => self.told(ending),
             Ok(Written::Conflict) => {}
             Err(fault) => tracing::warn!(%fault, "cannot tell that a grant ends soon"),
         }

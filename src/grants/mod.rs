@@ -227,12 +227,12 @@ impl Grants {
 
     /// Writes a grant down after a consent. When it returns, the grant is durable.
     pub(crate) async fn keep(&self, key: GrantKey, grant: Grant) -> Result<(), VaultFault> {
-        let sealed = encode(&grant)?;
-        self.0.vault.put((Table::Grants, &key.row()), &sealed, None, Expected::Any).await?;
+        let by = key.user.or(grant.granted_by).map_or(By::Gateway, By::User);
+        let granted = Happening { what: What::Granted, key: &key, by };
+        self.write_told(granted, &grant, (None, Expected::Any)).await?;
         self.0.cache.forget(&key);
         self.0.refreshing.forgive(&key);
-        let user = key.user.or(grant.granted_by);
-        self.note(What::Granted, &key, user.map_or(By::Gateway, By::User)).await;
+        self.told(granted);
         self.count(&key, |counters| counters.granted.add(1));
         if key.provider == MONDAY {
             self.installed(&key.app, key.account).await;
@@ -250,15 +250,13 @@ impl Grants {
             if grant.state == State::Revoked {
                 return Ok(false);
             }
-            let sealed = encode(&grant.revoked(self.now()))?;
-            let place = (Table::Grants, row.as_str());
-            let expected = Expected::Version(record.version);
-            let kept = Some(limits::REVOKED_REMEMBERED);
-            if self.0.vault.put(place, &sealed, kept, expected).await? == Written::Conflict {
+            let taken = Happening { what: What::Revoked, key, by };
+            let lasts = (Some(limits::REVOKED_REMEMBERED), Expected::Version(record.version));
+            if self.write_told(taken, &grant.revoked(self.now()), lasts).await? == Written::Conflict {
                 continue;
             }
             self.0.cache.forget(key);
-            self.note(What::Revoked, key, by).await;
+            self.told(taken);
             self.count(key, |counters| counters.revoked.add(1));
             self.revoke_at_provider(key, grant);
             return Ok(true);
@@ -274,7 +272,7 @@ impl Grants {
         limit: usize,
     ) -> Result<Vec<(GrantKey, Grant)>, VaultFault> {
         let prefix = account.map_or_else(|| format!("{app}/"), |account| format!("{app}/{account}/"));
-        let records = self.0.vault.list(Table::Grants, &prefix, after, limit).await?;
+        let records = self.0.vault.list_readable(Table::Grants, &prefix, after, limit).await?;
         let read = |record: crate::vault::Record| Some((GrantKey::of_row(&record.key)?, decode(&record.plain).ok()?));
         Ok(records.into_iter().filter_map(read).collect())
     }
@@ -322,10 +320,24 @@ impl Grants {
         Ok(Some(Arc::new(Held { key: key.clone(), grant, version: record.version })))
     }
 
-    /// Tells the journal. What it cannot write down does not undo what happened.
-    async fn note(&self, what: What, key: &GrantKey, by: By<'_>) {
-        if let Err(fault) = self.0.journal.note(Happening { what, key, by }).await {
-            tracing::error!(%fault, app = key.app, account = key.account, provider = key.provider, "not noted");
+    /// Writes a grant, and in the same step the event that says so: a death in between loses neither.
+    async fn write_told(
+        &self,
+        happening: Happening<'_>,
+        grant: &Grant,
+        (lifetime, expected): (Option<Duration>, Expected),
+    ) -> Result<Written, VaultFault> {
+        let event = self.0.journal.event(happening)?;
+        let place = (Table::Grants, happening.key.row());
+        let put = self.0.vault.sealed((place.0, &place.1), &encode(grant)?, lifetime, expected)?;
+        self.0.vault.put_with(put, event).await
+    }
+
+    /// Tells the journal what is written. What it cannot write down does not undo what happened.
+    fn told(&self, happening: Happening<'_>) {
+        if let Err(fault) = self.0.journal.happened(happening) {
+            let GrantKey { app, account, provider, .. } = happening.key;
+            tracing::error!(%fault, app, account, provider, "not noted");
         }
     }
 

@@ -22,7 +22,7 @@ use crate::limits;
 use crate::oauth::reach::Reach;
 use crate::oauth::web::{Question, Web};
 use crate::secret::Secret;
-use crate::vault::{Change, Expected, Record, Table, Vault, VaultFault, Written};
+use crate::vault::{Change, Expected, Put, Record, Table, Vault, VaultFault, Written};
 
 /// What sends a message, and says how it was received or why it was not.
 pub(crate) trait Post: Send + Sync {
@@ -51,7 +51,6 @@ pub(super) struct Outbox {
     vault: Vault,
     backends: BTreeMap<String, Backend>,
     clock: Clock,
-    more: Notify,
 }
 
 /// Who is told.
@@ -59,6 +58,7 @@ pub(super) struct Outbox {
 struct Backend {
     url: Url,
     keys: Vec<hmac::Key>,
+    more: Notify,
 }
 
 /// Something to be told.
@@ -117,14 +117,28 @@ impl Outbox {
     /// An outbox of these apps.
     pub(super) fn new(vault: Vault, events: BTreeMap<String, Events>, clock: Clock) -> Self {
         let backends = events.into_iter().map(|(app, events)| (app, Backend::new(events))).collect();
-        Self { vault, backends, clock, more: Notify::new() }
+        Self { vault, backends, clock }
     }
 
-    /// Keeps an event, if its app wants any. It is durable when this returns.
-    pub(super) async fn put(&self, event: &Event<'_>) -> Result<(), VaultFault> {
+    /// The apps that want any.
+    pub(super) fn apps(&self) -> Vec<String> {
+        self.backends.keys().cloned().collect()
+    }
+
+    /// Keeps an event. It is durable when this returns.
+    pub(super) async fn put(&self, event: Option<Put>) -> Result<(), VaultFault> {
+        if let Some(event) = event {
+            let _new: Written = self.vault.put_with(event, None).await?;
+            self.wake();
+        }
+        Ok(())
+    }
+
+    /// An event that is to be written; none if its app wants none.
+    pub(super) fn sealed(&self, event: &Event<'_>) -> Result<Option<Put>, VaultFault> {
         let GrantKey { app, account, user, provider } = event.key;
         if !self.backends.contains_key(app) {
-            return Ok(());
+            return Ok(None);
         }
         let about = About { app, account_id: *account, user_id: *user, provider };
         let message = Message { r#type: event.kind, timestamp: event.time, about };
@@ -139,29 +153,22 @@ impl Outbox {
             next: now,
         };
         let lifetime = Some(limits::EVENT_KEPT);
-        self.vault.put((Table::Events, &row), &waiting.bytes(), lifetime, Expected::Absent).await?;
-        self.more.notify_one();
-        Ok(())
+        self.vault.sealed((Table::Events, &row), &waiting.bytes(), lifetime, Expected::Any).map(Some)
     }
 
     /// Looks at once for what is due.
-    #[cfg(test)]
     pub(super) fn wake(&self) {
-        self.more.notify_one();
+        self.backends.values().for_each(|backend| backend.more.notify_one());
     }
 
-    /// Delivers for as long as it is polled.
-    pub(super) async fn deliver(&self, post: impl Post) {
-        if self.backends.is_empty() {
-            return;
-        }
+    /// Delivers an app's for as long as it is polled.
+    pub(super) async fn deliver(&self, app: &str, post: &impl Post) {
+        let Some(backend) = self.backends.get(app) else { return };
         let mut changes = self.vault.changes();
-        let mut leases: BTreeMap<&str, u64> = BTreeMap::new();
+        let mut lease = None;
         loop {
-            for (app, backend) in &self.backends {
-                if let Err(fault) = self.look((app, backend), &post, &mut leases).await {
-                    tracing::warn!(app, %fault, "events wait: the vault does not answer");
-                }
+            if let Err(fault) = self.look((app, backend), post, &mut lease).await {
+                tracing::warn!(app, %fault, "events wait: the vault does not answer");
             }
             let told = async {
                 loop {
@@ -174,7 +181,7 @@ impl Outbox {
                 }
             };
             tokio::select! {
-                () = self.more.notified() => {}
+                () = backend.more.notified() => {}
                 () = told => tokio::time::sleep(limits::TICK).await,
                 () = tokio::time::sleep(limits::EVENT_LOOK) => {}
             }
@@ -182,15 +189,16 @@ impl Outbox {
     }
 
     /// Sends what is due of one app.
-    async fn look<'a>(
-        &'a self,
-        (app, backend): (&'a str, &Backend),
+    async fn look(
+        &self,
+        (app, backend): (&str, &Backend),
         post: &impl Post,
-        leases: &mut BTreeMap<&'a str, u64>,
+        lease: &mut Option<u64>,
     ) -> Result<Looked, VaultFault> {
         let mut after: Option<String> = None;
         loop {
-            let page = self.vault.list(Table::Events, &format!("{app}/"), after.as_deref(), limits::EVENT_PAGE).await?;
+            let prefix = format!("{app}/");
+            let page = self.vault.list_readable(Table::Events, &prefix, after.as_deref(), limits::EVENT_PAGE).await?;
             let Some(last) = page.last() else { return Ok(Looked::Through) };
             after = Some(last.key.clone());
             for record in &page {
@@ -198,7 +206,7 @@ impl Outbox {
                 if waiting.next > self.clock.unix_millis() {
                     continue;
                 }
-                if !self.holds(app, leases).await? {
+                if !self.holds(app, lease).await? {
                     return Ok(Looked::Others);
                 }
                 self.attempt(record, waiting, backend, post).await?;
@@ -207,9 +215,9 @@ impl Outbox {
     }
 
     /// Takes or renews the right to deliver an app's events.
-    async fn holds<'a>(&self, app: &'a str, leases: &mut BTreeMap<&'a str, u64>) -> Result<bool, VaultFault> {
+    async fn holds(&self, app: &str, lease: &mut Option<u64>) -> Result<bool, VaultFault> {
         let row = format!("events/{app}");
-        let expected = leases.remove(app).map_or(Expected::Absent, Expected::Version);
+        let expected = lease.take().map_or(Expected::Absent, Expected::Version);
         let place = (Table::Leases, row.as_str());
         let mut written = self.vault.put(place, b"", Some(limits::EVENT_LEASE), expected).await?;
         if written == Written::Conflict && expected != Expected::Absent {
@@ -217,7 +225,7 @@ impl Outbox {
         }
         match written {
             Written::Version(version) => {
-                leases.insert(app, version);
+                *lease = Some(version);
                 Ok(true)
             }
             Written::Conflict => Ok(false),
@@ -262,7 +270,7 @@ impl Outbox {
 
 impl Backend {
     fn new(events: Events) -> Self {
-        Self { url: events.url, keys: events.keys.iter().map(key).collect() }
+        Self { url: events.url, keys: events.keys.iter().map(key).collect(), more: Notify::new() }
     }
 
     /// The fields of an attempt: one signature for each key.

@@ -52,8 +52,8 @@ pub(super) enum Question {
     Look(Asked, oneshot::Sender<Answer>),
     /// A backend says that the token of the grant in this place, of this version, was refused.
     Rejected(Asked, (usize, u64), oneshot::Sender<Answer>),
-    /// The account of this token says that it uninstalled the app.
-    Uninstalled(Who),
+    /// The account of this token says that it uninstalled the app. Answered once that is written down; not at all, if it cannot be.
+    Uninstalled(Who, oneshot::Sender<()>),
     /// The account of this token says that it installed the app.
     Installed(Who),
     /// A request signed with the signing secret came from an account, while some account is marked.
@@ -183,10 +183,17 @@ impl Port {
         !self.marks.is_empty()
     }
 
+    /// Tells that an account uninstalled the app, and waits until that is written down.
+    pub(crate) async fn uninstalled(&self, who: Who, deadlines: &Deadlines) -> Result<(), Down> {
+        let (reply, replied) = oneshot::channel();
+        self.questions.try_send(Question::Uninstalled(who, reply)).map_err(|_full| Down::Busy)?;
+        let replied = deadlines.after(limits::UNINSTALL_WRITTEN).bound(pin!(replied)).await;
+        replied.ok_or(Down::Late)?.map_err(|_not_written| Down::Store)
+    }
+
     /// Tells something that needs no answer. False if the queue is full.
     pub(crate) fn tell(&self, news: News, who: Who) -> bool {
         let question = match news {
-            News::Uninstalled => Question::Uninstalled(who),
             News::Installed => Question::Installed(who),
             News::Alive => Question::Alive(who),
         };
@@ -223,8 +230,6 @@ impl Port {
 /// What a request tells of its account, once its token is verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum News {
-    /// The app was uninstalled.
-    Uninstalled,
     /// The app was installed.
     Installed,
     /// monday sends the account's requests.
@@ -254,11 +259,12 @@ fn refuse(question: Question) {
         Question::Look(_, reply) | Question::Rejected(_, _, reply) => {
             drop(reply.send(Answer::Down(Down::Store)));
         }
-        Question::Uninstalled(who) => {
+        // Without an answer it is refused, so that monday tells it again.
+        Question::Uninstalled(who, _reply) => {
             tracing::error!(
                 app = who.app,
                 account = who.account,
-                "an uninstall came while the store cannot be reached: it is lost"
+                "an uninstall came while the store cannot be reached"
             );
         }
         Question::Installed(_) | Question::Alive(_) => {}
@@ -269,7 +275,7 @@ async fn take(grants: &Grants, question: Question) {
     match question {
         Question::Look(asked, reply) => answer(grants, &asked, reply).await,
         Question::Rejected(asked, token, reply) => answer_again(grants, &asked, token, reply).await,
-        Question::Uninstalled(who) => grants.uninstalled(&who.app, who.account).await,
+        Question::Uninstalled(who, reply) => grants.uninstalled(&who.app, who.account, reply).await,
         Question::Installed(who) => grants.installed(&who.app, who.account).await,
         Question::Alive(who) => grants.alive(&who.app, who.account).await,
     }

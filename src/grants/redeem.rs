@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 
 use crate::grants::cache::Held;
 use crate::grants::fresh::Outcome;
-use crate::grants::journal::{By, What};
+use crate::grants::journal::{By, Happening, What};
 use crate::grants::lease::{Lease, LeaseTerms};
 use crate::grants::record::{Grant, GrantKey, State};
 use crate::grants::standing::{self, Life, Standing};
-use crate::grants::{Down, Grants, Unusable, encode};
+use crate::grants::{Down, Grants, Unusable};
 use crate::limits;
 use crate::oauth::provider::Provider;
 use crate::oauth::token::{self, Given, Tokens};
-use crate::vault::{Expected, Table, VaultFault, Written};
+use crate::vault::{Expected, VaultFault, Written};
 
 /// Between two attempts to write a token down.
 const WRITE_PAUSE: Duration = Duration::from_millis(300);
@@ -72,19 +72,20 @@ impl Grants {
         };
         match token::refresh(&self.0.discovery, provider, refresh).await {
             Ok(tokens) => {
-                let outcome = self.write(&held, renewed(&held.grant, tokens, self.now()), provider).await;
+                let grant = renewed(&held.grant, tokens, self.now());
+                let refreshed = Happening { what: What::Refreshed, key, by: By::Gateway };
+                let outcome = self.write(&held, (grant, refreshed), provider).await;
                 if outcome.is_ok() {
                     self.count(key, |counters| counters.refreshed.add(1));
-                    self.note(What::Refreshed, key, By::Gateway).await;
                     self.alive_by_refresh(key).await;
                 }
                 outcome
             }
             Err(fault) if fault.is_final() => {
                 tracing::warn!(%fault, app = key.app, account = key.account, "a grant is lost");
-                let outcome = self.write(&held, held.grant.expired(self.now()), provider).await;
+                let lost = Happening { what: What::Lost, key, by: By::Provider };
+                let outcome = self.write(&held, (held.grant.expired(self.now()), lost), provider).await;
                 self.count(key, |counters| counters.refused.add(1));
-                self.note(What::Lost, key, By::Provider).await;
                 self.refused_by_provider(key).await;
                 outcome
             }
@@ -98,16 +99,14 @@ impl Grants {
 
     /// Writes what became of a grant, unless somebody else has written since it was read; then theirs holds. The provider
     /// has given the token out already, so a store that is down is waited for: nobody else can redeem the old one.
-    async fn write(&self, read: &Held, grant: Grant, provider: &Provider) -> Outcome {
+    async fn write(&self, read: &Held, (grant, happening): (Grant, Happening<'_>), provider: &Provider) -> Outcome {
         let (key, began) = (&read.key, Instant::now());
-        let sealed = encode(&grant).map_err(store)?;
-        let row = key.row();
+        let lifetime = (grant.state != State::Ok).then_some(limits::REVOKED_REMEMBERED);
         loop {
-            let place = (Table::Grants, row.as_str());
-            let lifetime = (grant.state != State::Ok).then_some(limits::REVOKED_REMEMBERED);
-            match self.0.vault.put(place, &sealed, lifetime, Expected::Version(read.version)).await {
+            match self.write_told(happening, &grant, (lifetime, Expected::Version(read.version))).await {
                 Ok(Written::Version(version)) => {
                     self.0.cache.forget(key);
+                    self.told(happening);
                     return usable(Arc::new(Held { key: key.clone(), grant, version }));
                 }
                 Ok(Written::Conflict) => return self.overtaken(key, grant, provider).await,

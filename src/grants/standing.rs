@@ -66,7 +66,7 @@ pub(crate) fn judge(grant: Option<&Grant>, provider: &Provider, now: i64) -> Sta
         State::Expired => Standing::Expired,
         State::Revoked => Standing::Revoked,
         State::Ok if life(grant, now) == Life::Over && grant.refresh.is_none() => Standing::Expired,
-        State::Ok if grew(grant, provider) => Standing::Insufficient,
+        State::Ok if grew(grant, provider) || was_cut(grant, provider) => Standing::Insufficient,
         State::Ok => Standing::Ok,
     }
 }
@@ -86,6 +86,31 @@ pub(crate) fn life(grant: &Grant, now: i64) -> Life {
 fn grew(grant: &Grant, provider: &Provider) -> bool {
     let wanted = provider.client().map(|client| client.scopes.as_slice()).unwrap_or_default();
     wanted.iter().any(|scope| !grant.asked.contains(scope))
+}
+
+/// Scopes that are asked for and that providers leave out of what they say was granted, or call by other names.
+const UNSAID: [&str; 5] = ["openid", "profile", "email", "offline_access", "refresh_token"];
+
+/// Whether the provider says that it granted less than was asked for. Said only of an answer in the words of the question: one that has other
+/// words too, or none, cannot be compared, and a grant that is fine would be asked for again and again. monday.com's consent is for all or
+/// nothing.
+fn was_cut(grant: &Grant, provider: &Provider) -> bool {
+    let said = &grant.scopes;
+    let is_monday = provider.client().is_some_and(|client| client.monday.is_some());
+    let is_comparable = !is_monday && !said.is_empty() && said.iter().all(|scope| grant.asked.contains(scope));
+    let is_covered = |scope: &String| UNSAID.contains(&scope.as_str()) || said.iter().any(|wide| covers(wide, scope));
+    is_comparable && !grant.asked.iter().all(is_covered)
+}
+
+/// Whether one scope is, or contains, another, as GitHub leaves out what a wider scope contains: `user` has `read:user`, `repo` has
+/// `public_repo`, `admin:org` has `read:org`.
+fn covers(wide: &str, scope: &str) -> bool {
+    const RANKS: [&str; 3] = ["admin", "write", "read"];
+    let rank = |scope: &str| RANKS.iter().position(|rank| scope.split_once(':').is_some_and(|(verb, _)| verb == *rank));
+    let noun = |scope: &str| scope.split_once(':').map(|(_, noun)| noun.to_owned());
+    let is_wider = matches!((rank(wide), rank(scope)), (Some(one), Some(other)) if one < other);
+    let is_part = !wide.contains(':') && scope.split([':', '_']).any(|word| word == wide);
+    wide == scope || is_part || is_wider && noun(wide) == noun(scope)
 }
 
 /// Whole seconds.

@@ -9,21 +9,24 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
 
 use crate::config::resolved::grants::OnUninstall;
-use crate::grants::journal::{By, What};
+use crate::grants::journal::{By, Happening, What};
 use crate::grants::lease::Lease;
-use crate::grants::record::{GrantKey, State};
+use crate::grants::record::{Grant, GrantKey, State};
 use crate::grants::standing::seconds;
 use crate::grants::{Grants, MONDAY, decode};
 use crate::limits;
-use crate::vault::{Expected, Table, Vault, VaultFault};
+use crate::vault::{Expected, Table, Vault, VaultFault, Written};
 
 /// Seconds between two signs of life that are written down.
 const LIFE_NOTED_EVERY: i64 = 600;
 /// Attempts at a write that somebody else keeps overtaking, or that the store does not take.
 const ATTEMPTS: u32 = 20;
-/// The pause between them.
+/// So many grants of one account monday refuses before it is believed to have uninstalled the app; fewer, if there are no more.
+const REFUSALS: usize = 3;
+/// The pause between two attempts.
 const ATTEMPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(500);
 
 /// An app's name and an account.
@@ -101,7 +104,7 @@ impl Marks {
     pub(super) async fn reread_all(&self, vault: &Vault) {
         let (mut after, mut all) = (None::<String>, HashMap::new());
         loop {
-            let page = match vault.list(Table::Installs, "", after.as_deref(), limits::GRANTS_PAGE).await {
+            let page = match vault.list_readable(Table::Installs, "", after.as_deref(), limits::GRANTS_PAGE).await {
                 Ok(page) => page,
                 Err(fault) => return tracing::warn!(%fault, "cannot read what is known of installations"),
             };
@@ -120,6 +123,11 @@ impl Marks {
     }
 }
 
+/// Whether monday can be asked with this grant whether the app is there.
+fn is_probe((key, grant): &(GrantKey, Grant)) -> bool {
+    key.provider == MONDAY && grant.state == State::Ok && grant.refresh.is_some()
+}
+
 fn row(app: &str, account: i64) -> String {
     format!("{app}/{account}")
 }
@@ -130,14 +138,21 @@ fn account_of(row: &str) -> Option<Account> {
 }
 
 impl Grants {
-    /// An account uninstalled the app: it is marked, and monday is asked whether that is so.
-    pub(crate) async fn uninstalled(&self, app: &str, account: i64) {
+    /// An account uninstalled the app: it is marked, and monday is asked whether that is so. `heard` is told once the mark is durable, and
+    /// dropped if the store did not take it at once: then it is tried for a while, but monday should tell it again.
+    pub(crate) async fn uninstalled(&self, app: &str, account: i64, heard: oneshot::Sender<()>) {
         if self.on_uninstall(app) == OnUninstall::Keep {
-            return;
+            return drop(heard.send(()));
         }
         let now = self.now();
         tracing::info!(app, account, "uninstalled: its grants go unless it shows that it lives");
-        self.mark(app, account, Some(Mark { uninstalled: now, alive: now })).await;
+        let mark = Some(Mark { uninstalled: now, alive: now });
+        if self.try_mark(app, account, mark).await {
+            drop(heard.send(()));
+        } else {
+            drop(heard);
+            self.mark(app, account, mark).await;
+        }
         self.probe(app, account).await;
     }
 
@@ -170,10 +185,19 @@ impl Grants {
         }
     }
 
-    /// A provider refused a grant for good. If it was monday, of an account that is marked: all its grants go.
+    /// A provider refused a grant for good. If it was monday, of an account that is marked: all its grants go, once monday has refused some
+    /// more of them. One alone may be of a user who left, and any user's token can say `uninstall`.
     pub(super) async fn refused_by_provider(&self, key: &GrantKey) {
-        if key.provider == MONDAY && self.0.marks.get(&key.app, key.account).is_some() {
-            self.purge(&key.app, key.account).await;
+        let (app, account) = (&key.app, key.account);
+        let Some(mark) = self.0.marks.get(app, account).filter(|_| key.provider == MONDAY) else { return };
+        let Ok(grants) = self.of_account(app, account).await else { return };
+        let is_refused = |(key, grant): &&(GrantKey, Grant)| {
+            key.provider == MONDAY && grant.state == State::Expired && grant.renewed_at >= mark.uninstalled
+        };
+        if grants.iter().filter(is_refused).count() >= REFUSALS || !grants.iter().any(is_probe) {
+            self.purge(app, account).await;
+        } else {
+            self.probe(app, account).await;
         }
     }
 
@@ -214,15 +238,11 @@ impl Grants {
     /// Asks monday whether the account still has the app, by a refresh of one of its grants.
     async fn probe(&self, app: &str, account: i64) {
         let Some(provider) = self.provider(app, MONDAY) else { return };
-        let is_probe = |key: &GrantKey| key.provider == MONDAY;
         let Ok(grants) = self.of_account(app, account).await else { return };
-        let key = grants
-            .into_iter()
-            .find(|(key, grant)| is_probe(key) && grant.state == State::Ok && grant.refresh.is_some());
-        if let Some((key, _)) = key
-            && let Ok(Some(held)) = self.reread(&key).await
+        if let Some((key, _)) = grants.iter().find(|grant| is_probe(grant))
+            && let Ok(Some(held)) = self.reread(key).await
         {
-            // A refusal purges, and a success is a sign of life: `redeem` sees to both.
+            // A refusal leads on from here, and a success is a sign of life: `redeem` sees to both.
             drop(self.refresh(&held, &provider).outcome().await);
         }
     }
@@ -231,15 +251,13 @@ impl Grants {
     async fn purge(&self, app: &str, account: i64) {
         let Ok(grants) = self.of_account(app, account).await else { return };
         for (key, grant) in grants {
-            match self.0.vault.remove(Table::Grants, &key.row(), Expected::Any).await {
-                Ok(_) => {}
+            let revoked = Happening { what: What::Revoked, key: &key, by: By::Monday };
+            if let Err(fault) = self.remove_told(revoked).await {
                 // The mark stays, and the next look tries again.
-                Err(fault) => {
-                    return tracing::warn!(%fault, app, account, "an uninstalled account's grants are not removed");
-                }
+                return tracing::warn!(%fault, app, account, "an uninstalled account's grants are not removed");
             }
             self.0.cache.forget(&key);
-            self.note(What::Revoked, &key, By::Monday).await;
+            self.told(revoked);
             self.count(&key, |counters| counters.purged.add(1));
             if self.on_uninstall(app) == OnUninstall::Revoke {
                 self.revoke_at_provider(&key, grant);
@@ -249,14 +267,18 @@ impl Grants {
         self.mark(app, account, None).await;
     }
 
-    async fn of_account(
-        &self,
-        app: &str,
-        account: i64,
-    ) -> Result<Vec<(GrantKey, crate::grants::record::Grant)>, VaultFault> {
+    /// Removes a grant. Its event is written first: whoever takes over after a death finds the grant, and tells it again.
+    async fn remove_told(&self, revoked: Happening<'_>) -> Result<(), VaultFault> {
+        if let Some(event) = self.0.journal.event(revoked)? {
+            let _new: Written = self.0.vault.put_with(event, None).await?;
+        }
+        self.0.vault.remove(Table::Grants, &revoked.key.row(), Expected::Any).await.map(drop)
+    }
+
+    async fn of_account(&self, app: &str, account: i64) -> Result<Vec<(GrantKey, Grant)>, VaultFault> {
         let (prefix, mut all, mut after) = (format!("{app}/{account}/"), Vec::new(), None::<String>);
         loop {
-            let page = self.0.vault.list(Table::Grants, &prefix, after.as_deref(), limits::GRANTS_PAGE).await;
+            let page = self.0.vault.list_readable(Table::Grants, &prefix, after.as_deref(), limits::GRANTS_PAGE).await;
             let page =
                 page.inspect_err(|fault| tracing::warn!(%fault, app, account, "cannot list an account's grants"))?;
             let read =
@@ -271,19 +293,26 @@ impl Grants {
 
     /// Writes a mark, or removes it. A store that is down is waited for a little: monday tells once.
     async fn mark(&self, app: &str, account: i64, mark: Option<Mark>) {
-        self.0.marks.set(app, account, mark);
-        let row = row(app, account);
         for _ in 0..ATTEMPTS {
-            let written = match mark.and_then(|mark| serde_json::to_vec(&mark).ok()) {
-                Some(bytes) => self.0.vault.put((Table::Installs, &row), &bytes, None, Expected::Any).await.map(drop),
-                None => self.0.vault.remove(Table::Installs, &row, Expected::Any).await.map(drop),
-            };
-            match written {
-                Ok(()) => return,
-                Err(fault) => tracing::warn!(%fault, app, account, "what is known of an installation is not written"),
+            if self.try_mark(app, account, mark).await {
+                return;
             }
             tokio::time::sleep(ATTEMPT_PAUSE).await;
         }
+    }
+
+    /// Writes a mark, or removes it, if the store takes it.
+    async fn try_mark(&self, app: &str, account: i64, mark: Option<Mark>) -> bool {
+        self.0.marks.set(app, account, mark);
+        let row = row(app, account);
+        let written = match mark.and_then(|mark| serde_json::to_vec(&mark).ok()) {
+            Some(bytes) => self.0.vault.put((Table::Installs, &row), &bytes, None, Expected::Any).await.map(drop),
+            None => self.0.vault.remove(Table::Installs, &row, Expected::Any).await.map(drop),
+        };
+        if let Err(fault) = &written {
+            tracing::warn!(%fault, app, account, "what is known of an installation is not written");
+        }
+        written.is_ok()
     }
 
     /// Whether the account of a grant has uninstalled the app, as far as is known.

@@ -86,6 +86,8 @@ pub(crate) enum Caller {
     Script,
     /// A person's browser that navigates.
     Person,
+    /// A program with a token of an issuer: no page, and nothing of monday's.
+    Program,
     /// Unknown: by `Accept`.
     Anyone,
 }
@@ -164,7 +166,7 @@ pub(crate) const KINDS: [Row; 13] = [
         name: "jwt",
         signed_by: SignedBy::Issuer,
         shape: Shape::Configured,
-        caller: Caller::Anyone,
+        caller: Caller::Program,
         only_monday: false,
         ..SERVER
     },

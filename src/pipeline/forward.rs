@@ -135,7 +135,7 @@ async fn outgoing(
         None => take_in(incoming, &intake, sending.trouble).await?,
         Some(who) => {
             let body = Box::pin(collect(&mut incoming, &intake)).await?;
-            lifecycle::hear(work, who, &body)?;
+            Box::pin(lifecycle::hear(work, who, &body)).await?;
             RequestBody::Whole(body)
         }
     };

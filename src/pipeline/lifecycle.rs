@@ -26,14 +26,14 @@ pub(crate) fn told_of(work: &Work<'_>, admitted: &Admitted<'_>) -> Option<Who> {
     Some(Who { app: route.app.as_ref()?.keys.name.clone(), account: claims.account_id, user: claims.user_id })
 }
 
-/// Passes on what the body says, before the backend hears it. If there is no room for an `uninstall`, monday is asked to tell it again.
-pub(crate) fn hear(work: &Work<'_>, who: Who, body: &[u8]) -> Result<(), Refusal> {
+/// Passes on what the body says, before the backend hears it. An `uninstall` that cannot be written down is refused: monday is asked to tell
+/// it again.
+pub(crate) async fn hear(work: &Work<'_>, who: Who, body: &[u8]) -> Result<(), Refusal> {
     let Some(port) = &work.worker.shared.grants else { return Ok(()) };
     let Ok(lifecycle) = serde_json::from_slice::<Lifecycle>(body) else { return Ok(()) };
-    let news = match lifecycle.r#type.as_str() {
-        "uninstall" => News::Uninstalled,
-        "install" => News::Installed,
-        _ => return Ok(()),
-    };
-    if port.tell(news, who) { Ok(()) } else { Err(Refusal::GrantsDown(Down::Busy)) }
+    match lifecycle.r#type.as_str() {
+        "uninstall" => port.uninstalled(who, &work.worker.deadlines).await.map_err(Refusal::GrantsDown),
+        "install" if !port.tell(News::Installed, who) => Err(Refusal::GrantsDown(Down::Busy)),
+        _ => Ok(()),
+    }
 }

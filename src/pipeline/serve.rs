@@ -82,7 +82,8 @@ fn visit(work: &Work<'_>, admitted: &Admitted<'_>, body: Bytes) -> Option<Visit>
         is_post: request.method() == Method::POST,
         path: clean.path().to_owned(),
         query: clean.query().unwrap_or_default().to_owned(),
-        cookies: fields.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok()).map(str::to_owned).collect(),
+        // Another program's cookie on this host may be anything; ours are ASCII, and are found beside it.
+        cookies: fields.get_all(COOKIE).iter().map(|value| String::from_utf8_lossy(value.as_bytes()).into()).collect(),
         origin: text(fields, &ORIGIN),
         fetch_site: text(fields, &SEC_FETCH_SITE),
         accept_language: text(fields, &ACCEPT_LANGUAGE).unwrap_or_default(),

@@ -16,7 +16,7 @@ mod redis;
 mod sqlite;
 
 pub(crate) use self::address::{AddressFlaw, StoreAddress};
-pub(crate) use self::row::{Row, Rows};
+pub(crate) use self::row::{Put, Row, Rows};
 
 use std::time::Duration;
 
@@ -25,7 +25,6 @@ use zeroize::Zeroizing;
 
 use self::postgres::Postgres;
 use self::redis::Redis;
-use self::row::Put;
 use self::sqlite::Sqlite;
 use crate::limits::{VAULT_LIST, VAULT_RECORD_BYTES};
 use crate::seal::KeyRing;
@@ -198,12 +197,20 @@ impl Vault {
         lifetime: Option<Duration>,
         expected: Expected,
     ) -> Result<Written, VaultFault> {
-        let put = self.sealed((table, key), plain, lifetime, expected)?;
+        self.put_with(self.sealed((table, key), plain, lifetime, expected)?, None).await
+    }
+
+    /// Writes a sealed record and, in the same step, another one, which has a lifetime: both or neither. The first one's expectation is
+    /// the one that counts.
+    pub(crate) async fn put_with(&self, put: Put, with: Option<Put>) -> Result<Written, VaultFault> {
+        if let Some(with) = with {
+            return of_store!(self, store => store.write_pair(put, with).await);
+        }
         let written = self.write(vec![put]).await?;
         written.into_iter().next().ok_or_else(|| VaultFault::Refused("no answer".to_owned()))
     }
 
-    /// Seals a record that `put_all` is to write.
+    /// Seals a record that `put_all` or `put_with` is to write.
     pub(crate) fn sealed(
         &self,
         (table, key): (Table, &str),
@@ -250,6 +257,28 @@ impl Vault {
     ) -> Result<Vec<Record>, VaultFault> {
         let rows = self.rows(Rows::new(table, prefix, after, limit)?).await?;
         rows.into_iter().map(|row| self.opened(table, row)).collect()
+    }
+
+    /// As [`Vault::list`], without what no key of the ring opens: one such row keeps nobody from the others.
+    pub(crate) async fn list_readable(
+        &self,
+        table: Table,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Record>, VaultFault> {
+        let limit = limit.min(VAULT_LIST);
+        let (mut after, mut records) = (after.map(str::to_owned), Vec::new());
+        loop {
+            let wanted = limit - records.len();
+            let rows = self.rows(Rows::new(table, prefix, after.as_deref(), wanted)?).await?;
+            let is_last = rows.len() < wanted;
+            after = rows.last().map(|row| row.key.clone()).or(after);
+            records.extend(rows.into_iter().filter_map(|row| self.opened(table, row).ok()));
+            if is_last || records.len() >= limit {
+                return Ok(records);
+            }
+        }
     }
 
     /// How many records a table has under a prefix.

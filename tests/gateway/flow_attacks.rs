@@ -1,8 +1,11 @@
 //! What attackers do with an Authorization URL (O1 to O8, R22): redirects elsewhere, states that are missing, stolen or used,
 //! codes of another server, sessions and links of somebody else. After each the token endpoints were asked for nothing.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
+use crate::support::backend::{Backend, Step};
 use crate::support::fake_monday::Monday;
 use crate::support::fake_provider::Provider;
 use crate::support::gateway::Gateway;
@@ -12,6 +15,7 @@ use crate::support::raw::{self, Raw};
 use crate::support::scene::{
     AUTHORIZE, Scene, act, action_token_of, authorization_url, authorization_url_of, call, connect_all, consent, got,
 };
+use crate::support::setup::Setup;
 use crate::support::visitor::{Page, Visitor};
 
 async fn granted(gateway: &Gateway) -> String {
@@ -603,4 +607,88 @@ async fn a_token_for_one_kind_starts_no_flow() {
     let lines = format!("Authorization: {}\r\nContent-Type: application/json\r\n", kind("authorization").token());
     let answer = gateway.request("POST", &format!("{AUTHORIZE}/connect"), &lines, "{}").await;
     assert_eq!(answer.status, 401);
+}
+
+#[tokio::test]
+async fn a_session_token_in_the_query_makes_no_link_and_a_page_has_no_head() {
+    let scene = Scene::usual();
+    let gateway = scene.start();
+    let token = kind("view").token();
+    let connect = format!("{AUTHORIZE}/connect");
+    let json = "Content-Type: application/json\r\n";
+    for query in
+        [format!("?sessionToken={token}"), format!("?token={token}"), format!("?x=1&sessionToken=Bearer%20{token}")]
+    {
+        let answer = gateway.request("POST", &format!("{connect}{query}"), json, "{}").await;
+        assert_eq!(answer.status, 401, "{query}: {}", answer.text());
+        assert!(!answer.text().contains("ticket"), "{}", answer.text());
+    }
+    // Others ask with what a page or a link can send by itself.
+    for method in ["GET", "HEAD", "PUT"] {
+        let lines = format!("Authorization: {token}\r\n");
+        let answer = gateway.request(method, &connect, &lines, "").await;
+        assert_eq!(answer.status, 405, "{method}");
+    }
+    let link = |answer: crate::support::answer::Answer| answer.json()["url"].as_str().unwrap().to_owned();
+    let lines = format!("Authorization: {token}\r\n{json}");
+    let ticket = link(gateway.request("POST", &connect, &lines, "{}").await);
+    let path = ticket.strip_prefix("https://gw.test").unwrap();
+    // A preview that looks before somebody clicks uses nothing up.
+    for page in [path.to_owned(), format!("{AUTHORIZE}/next?flow=x"), format!("{AUTHORIZE}/connections")] {
+        assert_eq!(gateway.request("HEAD", &page, "", "").await.status, 405, "{page}");
+    }
+    let opened = Visitor::new(&gateway).visit(&ticket).await;
+    assert_eq!(opened.status(), 200, "{}", opened.text());
+    assert_eq!(scene.token_calls(), 0);
+}
+
+#[tokio::test]
+async fn beside_a_cookie_that_is_no_ascii_a_flow_goes_on() {
+    let scene = Scene::usual();
+    let gateway = scene.start();
+    let mut visitor = Visitor::new(&gateway);
+    visitor.set_cookie("another-programs", "caf\u{e9}");
+    let start = visitor.visit(&authorization_url(BACK_TO)).await;
+    let end = consent(&mut visitor, start).await;
+    assert_eq!(end.url.as_str(), BACK_TO, "{:?}\n{}", visitor.trail, end.text());
+}
+
+#[tokio::test]
+async fn a_door_that_is_full_says_so_at_once_and_opens_again() {
+    const VISITORS: usize = 460;
+    let slow = Backend::scripted(|seen| match seen.target.as_str() {
+        "/status" => vec![Step::ReadBody, Step::AwaitRelease, Step::Close],
+        _ => vec![Step::ReadBody, Step::Echo],
+    });
+    let setup = Setup::bare(&slow.address)
+        .upstream("signing_secret = \"canary-upstream-signing-0123456789\"\n")
+        .route("path = \"/planner/public/{*rest}\"\nkind = \"public\"")
+        .table(&format!(
+            "[apps.planner.authorization]\npath = \"{AUTHORIZE}\"\nstatus_url = \"{}/status\"\nupstream = \"backend\"\n",
+            slow.address
+        ));
+    let gateway = std::sync::Arc::new(Gateway::start(&setup));
+    let mut visitors = tokio::task::JoinSet::new();
+    for user in 0..VISITORS {
+        let gateway = std::sync::Arc::clone(&gateway);
+        let target = authorization_url_of(ACCOUNT, 10_000 + i64::try_from(user).unwrap(), BACK_TO);
+        visitors.spawn(async move { gateway.request("GET", &target, "Accept: text/html\r\n", "").await.status });
+    }
+    let (mut refused, begun) = (0, Instant::now());
+    while refused < VISITORS - 128 - 256 - 8 {
+        let left = Duration::from_secs(8).saturating_sub(begun.elapsed());
+        let status = tokio::time::timeout(left, visitors.join_next()).await.expect("at once").unwrap().unwrap();
+        assert_eq!(status, 503);
+        refused += 1;
+    }
+    assert_eq!(gateway.request("POST", "/planner/public/x", "", "{}").await.status, 200, "nobody else waits");
+    while !visitors.is_empty() {
+        slow.release();
+        if let Ok(Some(status)) = tokio::time::timeout(Duration::from_millis(50), visitors.join_next()).await {
+            assert!(matches!(status.unwrap(), 200 | 503));
+        }
+    }
+    println!("cases: {VISITORS} visitors, {refused} of them refused within {:?}", begun.elapsed());
+    let later = gateway.request("GET", &authorization_url_of(ACCOUNT, 1, BACK_TO), "", "").await;
+    assert_eq!(later.status, 200, "{}", later.text());
 }

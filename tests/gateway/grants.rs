@@ -403,3 +403,68 @@ async fn grants_outlive_a_kill() {
         assert_eq!(got(&act(&gateway).await, "x-monday-grants").as_deref(), Some("monday=ok, github=ok"));
     }
 }
+
+/// As a gateway whose store was down when it started, and came.
+async fn starts_without_its_store(kind_of_store: Kind) {
+    let mut store = Store::start(kind_of_store);
+    let mut scene = Scene::usual();
+    scene.backend = Backend::answering(ok("{}"));
+    scene.store = store.url();
+    store.kill();
+    let gateway = scene.start();
+    assert_eq!(gateway.ask_admin("/readyz").await.status, 200);
+    assert_eq!(act(&gateway).await.status, 200, "nothing is required there");
+    assert_eq!(call(&gateway, "public", "").await.status, 200);
+    assert_eq!(call(&gateway, "needs", &kind("action").token()).await.status, 503);
+    let page = Visitor::new(&gateway).visit(&authorization_url(BACK_TO)).await;
+    assert_eq!(page.status(), 503, "{}", page.text());
+    // Nothing may be lost that was acknowledged.
+    let uninstall = json!({ "type": "uninstall", "data": {} });
+    let seen = scene.backend.count();
+    assert_eq!(send_uninstall(&gateway, ACCOUNT + 5, &uninstall).await, 503);
+    assert_eq!(scene.backend.count(), seen, "it comes again, and is heard then");
+    assert_eq!(send_uninstall(&gateway, ACCOUNT + 5, &json!({ "type": "install", "data": {} })).await, 200);
+    store.start_again();
+    let begun = Instant::now();
+    while call(&gateway, "needs", &kind("action").token()).await.status != 403 {
+        assert!(begun.elapsed() < SOON, "{}", gateway.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    println!("cases: {kind_of_store:?}: served {:?} after the store came", begun.elapsed());
+    connect_all(&mut Visitor::new(&gateway)).await;
+    assert_eq!(call(&gateway, "needs", &kind("action").token()).await.status, 200);
+    assert_eq!(send_uninstall(&gateway, ACCOUNT + 5, &uninstall).await, 200);
+}
+
+#[tokio::test]
+async fn a_gateway_starts_without_its_postgresql_and_uses_it_when_it_comes() {
+    starts_without_its_store(Kind::Postgres).await;
+}
+
+#[tokio::test]
+async fn a_gateway_starts_without_its_redis_and_uses_it_when_it_comes() {
+    starts_without_its_store(Kind::Redis).await;
+}
+
+#[tokio::test]
+async fn an_uninstall_that_the_store_does_not_take_is_not_acknowledged() {
+    for kind_of_store in [Kind::Postgres, Kind::Redis] {
+        let mut store = Store::start(kind_of_store);
+        let mut scene = Scene::usual();
+        scene.backend = Backend::answering(ok("{}"));
+        scene.store = store.url();
+        let gateway = scene.start();
+        let uninstall = json!({ "type": "uninstall", "data": {} });
+        assert_eq!(send_uninstall(&gateway, ACCOUNT, &uninstall).await, 200);
+        assert_eq!(scene.backend.count(), 1);
+        store.kill();
+        assert_eq!(send_uninstall(&gateway, ACCOUNT + 1, &uninstall).await, 503, "{kind_of_store:?}");
+        assert_eq!(scene.backend.count(), 1);
+        store.start_again();
+        let begun = Instant::now();
+        while send_uninstall(&gateway, ACCOUNT + 1, &uninstall).await != 200 {
+            assert!(begun.elapsed() < SOON, "{}", gateway.log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}

@@ -115,6 +115,11 @@ fn what_the_gateway_serves_is_no_routes() {
         "/planner/authorize/{page}",
         "/old/github/callback",
         "/other/authorize",
+        "/planner/{*rest}",
+        "/{*rest}",
+        "/planner/{page}",
+        "/{a}/{b}",
+        "/old/{*rest}",
     ] {
         refused(
             &WHOLE.replace(open, &format!("path = \"{path}\"")),
@@ -122,9 +127,7 @@ fn what_the_gateway_serves_is_no_routes() {
             "the gateway itself answers",
         );
     }
-    for path in
-        ["/planner/{*rest}", "/{*rest}", "/planner/{page}", "/planner/authorized", "/other/authorize/pages/{*rest}"]
-    {
+    for path in ["/planner/authorized", "/planner/pages/{*rest}", "/{a}/pages", "/other/authorize/pages/{*rest}"] {
         assert!(read(&WHOLE.replace(open, &format!("path = \"{path}\""))).is_ok(), "{path}");
     }
     for path in ["/{*rest}", "/planner/{*rest}", "/{a}/authorize"] {
@@ -320,4 +323,16 @@ fn a_route_has_by_default_the_grants_of_its_app_where_only_monday_calls() {
     assert!(default[1].1.is_empty());
     let none = names(&WHOLE.replace("grants = [\"github\"]\nrequire = [\"monday\"]\n", "grants = []\n"));
     assert!(none[1].0.is_empty());
+}
+
+#[test]
+fn a_value_beside_a_token_is_in_no_header_that_backends_trust_for_something_else() {
+    for (provider, field) in [("forwarded", "for"), ("real", "ip"), ("request", "id"), ("original", "url")] {
+        let fields =
+            ["key", field].map(|name| format!("[[providers.{provider}.fields]]\nname = \"{name}\"\nlabel = \"x\"\n"));
+        let table = format!("\n[providers.{provider}]\ntype = \"api_key\"\n{}", fields.concat());
+        let text = format!("{WHOLE}{table}");
+        let line = text.lines().position(|line| line == format!("[providers.{provider}]")).unwrap() + 1;
+        refused(&text, line, "cannot be set by a provider");
+    }
 }

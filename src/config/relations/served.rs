@@ -1,5 +1,6 @@
-//! Paths that the gateway answers itself, and everything else that has a path: a request must have one owner. The most specific path
-//! wins, so a route above a served path may stay; one that could win is a mistake.
+//! Paths that the gateway answers itself, and everything else that has a path: a request must have one owner. A route that could match a
+//! served path is a mistake, also where the served one would win: what the gateway does not serve below it would then reach a backend,
+//! tokens and codes in the query with it.
 
 use crate::config::resolve::providers::Providers;
 use crate::config::resolve::route_path::pattern;
@@ -129,19 +130,17 @@ fn refuse_route(served: &Served<'_>, route: &At<written::Route>, sheet: &mut She
     let wins = is_literal
         && (route_segments.len() > served_segments.len()
             || route_segments.len() == served_segments.len() && (served.below || !pattern.rest));
-    if wins || route.is.host.given().is_some() {
-        let below = if served.below { " and everything below it" } else { "" };
-        sheet.refuse_pair(
-            [path.place, served.place],
-            "the gateway's own path",
-            format!("the gateway itself answers `{}`{below}, and this route could take its requests", served.path),
-            if route.is.host.given().is_some() && !wins {
-                "a route with a `host` is asked first: remove `host`, or give one of the two another path"
-            } else {
-                "remove the route, or give one of the two another path"
-            },
-        );
-    }
+    let below = if served.below { " and everything below it" } else { "" };
+    sheet.refuse_pair(
+        [path.place, served.place],
+        "the gateway's own path",
+        format!("the gateway itself answers `{}`{below}, and this route could match its requests", served.path),
+        if route.is.host.given().is_some() && !wins {
+            "a route with a `host` is asked first: give one of the two another path"
+        } else {
+            "name the backend's paths one by one, or give one of the two a path of its own"
+        },
+    );
 }
 
 fn segments(path: &str) -> Vec<&str> {

@@ -170,6 +170,8 @@ fn value_headers(
     let mut headers: Vec<(String, HeaderName)> = Vec::new();
     for value in values {
         let header = Provider::value_header(&name.is, value)?;
+        // `[providers.forwarded]` with a value `for`: what a provider or a user says would be a header that backends trust.
+        settable_name(&At::new(header.as_str().to_owned(), name.place), "a provider", sheet)?;
         let is_taken = token == Some(&header) || headers.iter().any(|(_, other)| *other == header);
         if is_taken {
             return sheet.refuse(

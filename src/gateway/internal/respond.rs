@@ -146,17 +146,22 @@ async fn list(asking: &Asking<'_>, grants: &Grants, query: Option<&str>) -> Resu
     let account = asking.account()?;
     let Page { after, limit } = Page::read(query)?;
     let app = asking.app.name.as_str();
-    let after = after.map(|after| format!("{app}/{account}/{after}"));
-    // One more than the page, to know whether there is another.
-    let listed = grants.list(app, Some(account), after.as_deref(), limit + 1).await.map_err(|fault| {
-        tracing::error!(%fault, "grants were not listed");
-        Problem::Unavailable
-    })?;
-    let is_last = listed.len() <= limit;
-    let page: Vec<(GrantKey, Grant)> = listed.into_iter().take(limit).collect();
-    let next = page.last().filter(|_| !is_last).map(|(key, _)| cursor(&key.row()));
-    let known = page.into_iter().filter(|(key, _)| asking.client.knows_grant(&key.provider));
-    Ok(found(&GrantPage { grants: known.map(listed_grant).collect(), next }))
+    let mut after = after.map(|after| format!("{app}/{account}/{after}"));
+    let mut known: Vec<(GrantKey, Grant)> = Vec::new();
+    // One more than the page, to know whether there is another. What this client may not know of is in no page and no cursor.
+    while known.len() <= limit {
+        let listed = grants.list(app, Some(account), after.as_deref(), limit + 1).await.map_err(|fault| {
+            tracing::error!(%fault, "grants were not listed");
+            Problem::Unavailable
+        })?;
+        let Some((last, _)) = listed.last() else { break };
+        after = Some(last.row());
+        known.extend(listed.into_iter().filter(|(key, _)| asking.client.knows_grant(&key.provider)));
+    }
+    let is_last = known.len() <= limit;
+    known.truncate(limit);
+    let next = known.last().filter(|_| !is_last).map(|(key, _)| cursor(&key.row()));
+    Ok(found(&GrantPage { grants: known.into_iter().map(listed_grant).collect(), next }))
 }
 
 fn listed_grant((key, grant): (GrantKey, Grant)) -> ListedGrant {

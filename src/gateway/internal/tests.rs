@@ -351,6 +351,31 @@ async fn odd_requests_have_their_statuses() {
 }
 
 #[tokio::test]
+async fn a_listing_says_nothing_of_grants_that_its_client_may_not_know_of() {
+    let bench = Bench::plain().await;
+    for user in 1..=6 {
+        bench.keep("planner", Some(user), "monday", State::Ok).await;
+        if user % 3 == 0 {
+            bench.keep("planner", Some(user), "github", State::Ok).await;
+        }
+    }
+    for limit in [1, 2, 3] {
+        let (mut query, mut users) = (format!("limit={limit}"), Vec::new());
+        loop {
+            let page = bench.ask("GET", &format!("/v1/apps/planner/accounts/1/grants?{query}"), KEY).await;
+            assert_eq!(page.status, 200);
+            assert!(!page.body.to_string().contains("monday"), "{}", page.body);
+            let grants = page.body["grants"].as_array().unwrap();
+            users.extend(grants.iter().map(|one| one["user_id"].as_i64().unwrap()));
+            let Some(next) = page.body["next"].as_str() else { break };
+            assert_eq!(grants.len(), limit, "how many there are between says something, too");
+            query = format!("limit={limit}&after={next}");
+        }
+        assert_eq!(users, [3, 6]);
+    }
+}
+
+#[tokio::test]
 async fn the_description_is_served_to_everybody_and_every_problem_is_in_it() {
     let bench = Bench::plain().await;
     let described = bench.ask("GET", "/openapi.json", "").await;

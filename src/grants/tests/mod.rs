@@ -1,6 +1,7 @@
 //! Grants on a real vault, with a token endpoint in the test: how often it is asked, by whom, and what everybody gets. Two `Grants` on one
 //! vault stand for two gateways that share a store.
 
+mod attacked;
 mod provided;
 
 use std::collections::BTreeMap;
@@ -116,6 +117,11 @@ fn grant(left: i64) -> Grant {
         renewed_at: NOW - 3600,
         granted_by: None,
     }
+}
+
+/// For an `uninstall` whose answer nobody waits for.
+fn heard() -> tokio::sync::oneshot::Sender<()> {
+    tokio::sync::oneshot::channel().0
 }
 
 /// As many requests at once at each gateway, and what they got.
@@ -421,7 +427,7 @@ async fn an_uninstalled_account_loses_its_grants_when_monday_refuses_one() {
     bench.keep(&who(2).own("github"), &grant(3600)).await;
     let elsewhere = GrantKey { account: 7, ..who(1).own("github") };
     bench.keep(&elsewhere, &grant(3600)).await;
-    grants.uninstalled("planner", ACCOUNT).await;
+    grants.uninstalled("planner", ACCOUNT, heard()).await;
     assert_eq!(bench.kept(&who(1).own("monday")).await, None);
     assert_eq!(bench.kept(&who(2).own("github")).await, None);
     assert!(bench.kept(&elsewhere).await.is_some(), "another account's");
@@ -436,7 +442,7 @@ async fn an_uninstalled_account_that_shows_life_keeps_its_grants_and_a_silent_on
     let grants = bench.gateway(&[provided.provider("github")]);
     let key = who(1).own("github");
     bench.keep(&key, &grant(3600)).await;
-    grants.uninstalled("planner", ACCOUNT).await;
+    grants.uninstalled("planner", ACCOUNT, heard()).await;
     assert!(!grants.0.marks.is_empty());
     let at = |hours: i64| bench.clock.set(NOW + hours * HOUR);
     at(23);
@@ -456,12 +462,12 @@ async fn an_uninstalled_account_that_shows_life_keeps_its_grants_and_a_silent_on
 async fn an_install_ends_the_mark_of_an_uninstall_and_keep_makes_none() {
     let bench = Bench::new().await;
     let grants = bench.gateway(&[]);
-    grants.uninstalled("planner", ACCOUNT).await;
+    grants.uninstalled("planner", ACCOUNT, heard()).await;
     assert!(!grants.0.marks.is_empty());
     grants.installed("planner", ACCOUNT).await;
     assert!(grants.0.marks.is_empty());
     let keeping = gateway(bench.vault.clone(), &bench.clock, (&[], OnUninstall::Keep), Terms::default());
-    keeping.uninstalled("planner", ACCOUNT).await;
+    keeping.uninstalled("planner", ACCOUNT, heard()).await;
     assert!(keeping.0.marks.is_empty());
 }
 

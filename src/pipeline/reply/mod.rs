@@ -19,7 +19,7 @@ use crate::monday::severity::{Notification, Severity};
 use crate::pages::{self, Page};
 use crate::pipeline::refusal::{Refusal, Unauthorized};
 use crate::pipeline::reply::facts::facts;
-use crate::pipeline::reply::words::{Words, words};
+use crate::pipeline::reply::words::{Words, words, words_for_programs};
 
 /// What `Allow` says where no route was asked: what a route can be given.
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
@@ -55,7 +55,7 @@ impl<'a> Look<'a> {
     fn wants_page(&self) -> bool {
         match self.caller {
             Caller::Person => true,
-            Caller::Server => false,
+            Caller::Server | Caller::Program => false,
             Caller::Script | Caller::Anyone => self.prefers == Prefers::Html,
         }
     }
@@ -95,7 +95,7 @@ fn weight(text: &str) -> u16 {
 /// depends on the protocol.
 pub(crate) fn reply(refusal: &Refusal, look: &Look<'_>) -> Response<Bytes> {
     let status = facts(refusal).status;
-    let words = words(refusal);
+    let words = if look.caller == Caller::Program { words_for_programs(refusal) } else { words(refusal) };
     let mut response =
         if look.wants_page() { page(&words, look) } else { json(&words, (status, reconnect(refusal)), look) };
     *response.status_mut() = status;
@@ -179,7 +179,7 @@ struct Body<'a> {
 fn json(words: &Words, (status, reconnect): (StatusCode, Option<&str>), look: &Look<'_>) -> Response<Bytes> {
     let description = format!("{} {} (Request {})", words.happened, words.advice, look.request_id);
     let runtime = format!("{} (Request {})", words.happened, look.request_id);
-    let told = status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN;
+    let told = look.caller != Caller::Program && matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
     let body = Body {
         error: &words.happened,
         request_id: look.request_id,

@@ -105,7 +105,7 @@ fn refusals() -> Vec<Refusal> {
 
 fn looks() -> Vec<Look<'static>> {
     let mut all = Vec::new();
-    for caller in [Caller::Server, Caller::Script, Caller::Person, Caller::Anyone] {
+    for caller in [Caller::Server, Caller::Script, Caller::Person, Caller::Program, Caller::Anyone] {
         for prefers in [Prefers::Html, Prefers::Json] {
             all.push(Look { caller, prefers, request_id: ID });
         }
@@ -136,12 +136,12 @@ fn sweep(mut judge: impl FnMut(&Refusal, &Look<'_>, &Response<Bytes>)) {
 
 #[test]
 fn only_401_and_403_carry_a_severity_code_and_it_is_4000() {
-    sweep(|refusal, _look, response| {
+    sweep(|refusal, look, response| {
         assert!(!text(response).contains("6000"), "{refusal:?}");
         if is_page(response) {
             return;
         }
-        let told = [401, 403].contains(&response.status().as_u16());
+        let told = [401, 403].contains(&response.status().as_u16()) && look.caller != Caller::Program;
         let code = member(response, "severityCode");
         assert_eq!(code, if told { serde_json::json!(4000) } else { serde_json::Value::Null }, "{refusal:?}");
         for name in ["notificationErrorTitle", "notificationErrorDescription", "runtimeErrorDescription"] {
@@ -248,11 +248,22 @@ fn people_get_pages_and_mondays_servers_never_do() {
     sweep(|_refusal, look, response| {
         let page = match look.caller {
             Caller::Person => true,
-            Caller::Server => false,
+            Caller::Server | Caller::Program => false,
             Caller::Script | Caller::Anyone => look.prefers == Prefers::Html,
         };
         assert_eq!(is_page(response), page, "{look:?}");
     });
+}
+
+#[test]
+fn a_program_with_an_issuers_token_hears_nothing_of_monday() {
+    for why in unauthorized() {
+        let look = Look { caller: Caller::Program, prefers: Prefers::Html, request_id: ID };
+        let response = reply(&Refusal::Unauthorized(why.clone()), &look);
+        assert!(!text(&response).to_lowercase().contains("monday"), "{why:?}: {}", text(&response));
+        assert_eq!(response.headers()[CONTENT_TYPE], "application/json");
+        assert!(response.headers().contains_key(WWW_AUTHENTICATE));
+    }
 }
 
 #[test]

@@ -71,6 +71,26 @@ pub(super) fn words(refusal: &Refusal) -> Words {
     }
 }
 
+/// As [`words`], for a program that has its token from an issuer and not from monday.com.
+pub(super) fn words_for_programs(refusal: &Refusal) -> Words {
+    match refusal {
+        Refusal::Unauthorized(Unauthorized::Missing) => say(
+            "Sign in first",
+            "The request does not say who is calling.",
+            "Sign in, and send what you are given in the Authorization field.",
+        ),
+        Refusal::Unauthorized(Unauthorized::Expired { .. }) => {
+            say("This has expired", "The sign-in is no longer valid.", "Sign in again, and repeat the request.")
+        }
+        Refusal::Unauthorized(_) => say(
+            "Who is calling could not be verified",
+            "The sign-in is not accepted here.",
+            "Sign in again, and repeat the request; if it happens again, tell the app's developer.",
+        ),
+        other => words(other),
+    }
+}
+
 fn unauthorized(why: &Unauthorized) -> Words {
     match why {
         Unauthorized::Missing => say(

@@ -135,6 +135,31 @@ impl Postgres {
         self.walk(sql, &[&tables, &keys, &sealed, &lifetimes, &expected, &self.0.origin], version).await
     }
 
+    /// One statement, and so one transaction. The inner question is not merged into the outer one: it is asked once, and first.
+    pub(crate) async fn write_pair(&self, put: Put, with: Put) -> Result<Written, VaultFault> {
+        let sql =
+            "SELECT first.made, CASE WHEN first.made IS NOT NULL THEN monday_gateway.put($7, $8, $9, $10, -1, $6) END
+            FROM (SELECT monday_gateway.put($1, $2, $3, $4, $5, $6) AS made OFFSET 0) first";
+        let (lifetime, expected) = (row::millis(put.lifetime), put.expected.number());
+        let (table, with_table, with_lifetime) = (put.table.name(), with.table.name(), row::millis(with.lifetime));
+        let values: [&(dyn ToSql + Sync); 10] = [
+            &table,
+            &put.key,
+            &put.sealed,
+            &lifetime,
+            &expected,
+            &self.0.origin,
+            &with_table,
+            &with.key,
+            &with.sealed,
+            &with_lifetime,
+        ];
+        let made = self.ask(sql, &values, |row| row.try_get::<_, Option<i64>>(0)).await?;
+        let Some(version) = made.first().copied().flatten() else { return Ok(Written::Conflict) };
+        self.tell(put.table, &put.key);
+        Ok(Written::Version(version.cast_unsigned()))
+    }
+
     pub(crate) async fn take(&self, table: Table, key: String) -> Result<Option<Row>, VaultFault> {
         self.take_expected(table, key, Expected::Any).await
     }

@@ -27,7 +27,8 @@ macro_rules! tell {
 }
 
 /// KEYS: record, index, expiry, versions. ARGV: key, sealed, lifetime (0: none), expected (-1: any, 0: none), message, prefix of records.
-/// The new version, or nothing for a conflict.
+/// The new version, or nothing for a conflict. What is written with it, if anything: KEYS 5 to 7 are its record, index and expiry, ARGV 7 to 9
+/// its key, sealed and lifetime.
 pub(crate) const PUT: &str = concat!(
     found!(),
     "
@@ -49,6 +50,14 @@ pub(crate) const PUT: &str = concat!(
         redis.call('ZADD', KEYS[3], expires, ARGV[1])
     end
     redis.call('ZADD', KEYS[2], 0, ARGV[1])
+    if KEYS[5] then
+        local ends = string.format('%.0f', now + ARGV[9])
+        local number = string.format('%.0f', redis.call('INCR', KEYS[4]))
+        redis.call('SET', KEYS[5], number .. ' ' .. ends .. ' ' .. ARGV[8])
+        redis.call('PEXPIREAT', KEYS[5], ends)
+        redis.call('ZADD', KEYS[7], ends, ARGV[7])
+        redis.call('ZADD', KEYS[6], 0, ARGV[7])
+    end
     local stale = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', string.format('%.0f', now), 'LIMIT', 0, 20)
     for _, key in ipairs(stale) do
         if redis.call('EXISTS', ARGV[6] .. key) == 0 then

@@ -29,6 +29,8 @@ pub(crate) struct Job {
 pub(crate) enum Op {
     /// See `Vault::put`.
     Put(Put),
+    /// See `Vault::put_with`.
+    Pair(Put, Put),
     /// See `Vault::take` and `Vault::remove`.
     Take(Table, String, Expected),
     /// See `Vault::replace`.
@@ -119,12 +121,8 @@ fn add(pipeline: &mut Pipeline, op: &Op, origin: &str) {
         if table.is_told() { format!("{origin}/{}/{key}", table.name()) } else { String::new() }
     };
     match op {
-        Op::Put(Put { table, key, sealed, lifetime, expected }) => {
-            let command = pipeline.cmd("EVAL").arg(scripts::PUT).arg(4).arg(record(*table, key));
-            let command = command.arg(index(*table)).arg(expiry(*table)).arg(scripts::VERSIONS);
-            let command = command.arg(key).arg(sealed.as_slice()).arg(rows::millis(*lifetime)).arg(expected.number());
-            command.arg(told(*table, key)).arg(record(*table, ""));
-        }
+        Op::Put(put) => add_put(pipeline, (put, None), told(put.table, &put.key)),
+        Op::Pair(put, with) => add_put(pipeline, (put, Some(with)), told(put.table, &put.key)),
         Op::Take(table, key, expected) => {
             let command = pipeline.cmd("EVAL").arg(scripts::TAKE).arg(4).arg(record(*table, key));
             let command = command.arg(index(*table)).arg(expiry(*table)).arg(scripts::VERSIONS);
@@ -134,6 +132,21 @@ fn add(pipeline: &mut Pipeline, op: &Op, origin: &str) {
             let command = pipeline.cmd("EVAL").arg(scripts::REPLACE).arg(1).arg(record(*table, &row.key));
             command.arg(row.version).arg(row.sealed.as_slice());
         }
+    }
+}
+
+fn add_put(pipeline: &mut Pipeline, (put, with): (&Put, Option<&Put>), told: String) {
+    let Put { table, key, sealed, lifetime, expected } = put;
+    let keys = if with.is_some() { 7 } else { 4 };
+    let command = pipeline.cmd("EVAL").arg(scripts::PUT).arg(keys).arg(record(*table, key));
+    let mut command = command.arg(index(*table)).arg(expiry(*table)).arg(scripts::VERSIONS);
+    if let Some(Put { table, key, .. }) = with {
+        command = command.arg(record(*table, key)).arg(index(*table)).arg(expiry(*table));
+    }
+    command = command.arg(key).arg(sealed.as_slice()).arg(rows::millis(*lifetime)).arg(expected.number());
+    command = command.arg(told).arg(record(*table, ""));
+    if let Some(Put { key, sealed, lifetime, .. }) = with {
+        command.arg(key).arg(sealed.as_slice()).arg(rows::millis(*lifetime));
     }
 }
 
@@ -162,8 +175,8 @@ fn settle(batch: &mut Vec<Job>, values: Vec<Value>, changes: &broadcast::Sender<
 fn done(op: &Op, value: Value) -> Result<Done, VaultFault> {
     let value = value.extract_error().map_err(|fault| fault_of(&fault))?;
     match (op, value) {
-        (Op::Put(_), Value::BulkString(version)) if version.is_empty() => Ok(Done::default()),
-        (Op::Put(_), Value::BulkString(version)) => {
+        (Op::Put(_) | Op::Pair(..), Value::BulkString(version)) if version.is_empty() => Ok(Done::default()),
+        (Op::Put(_) | Op::Pair(..), Value::BulkString(version)) => {
             let version = std::str::from_utf8(&version).ok().and_then(|text| text.parse().ok());
             Ok(Done { version: Some(version.ok_or_else(unexpected)?), row: None })
         }
@@ -179,7 +192,7 @@ fn done(op: &Op, value: Value) -> Result<Done, VaultFault> {
 
 fn change(op: &Op, done: &Done) -> Option<Change> {
     let (table, key) = match op {
-        Op::Put(put) => (put.table, &put.key),
+        Op::Put(put) | Op::Pair(put, _) => (put.table, &put.key),
         Op::Take(table, key, _) => (*table, key),
         Op::Replace(..) => return None, // the same record
     };

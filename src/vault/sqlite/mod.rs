@@ -117,6 +117,11 @@ impl Sqlite {
         Ok(done.into_iter().map(|one| one.version.map_or(Written::Conflict, Written::Version)).collect())
     }
 
+    pub(crate) async fn write_pair(&self, put: Put, with: Put) -> Result<Written, VaultFault> {
+        let done = self.run(vec![Op::Pair(put, with)]).await?.pop();
+        Ok(done.and_then(|one| one.version).map_or(Written::Conflict, Written::Version))
+    }
+
     pub(crate) async fn take(&self, table: Table, key: String) -> Result<Option<Row>, VaultFault> {
         Ok(self.run(vec![Op::Take(table, key)]).await?.pop().and_then(|one| one.row))
     }

@@ -40,6 +40,8 @@ pub(crate) struct Job {
 pub(crate) enum Op {
     /// See `Vault::put`.
     Put(Put),
+    /// See `Vault::put_with`.
+    Pair(Put, Put),
     /// See `Vault::take`.
     Take(Table, String),
     /// See `Vault::remove`.
@@ -123,7 +125,7 @@ fn answer(state: &State, job: Job, done: Result<Vec<Done>, VaultFault>) {
 
 fn change(op: &Op, done: &Done) -> Option<Change> {
     let (table, key) = match op {
-        Op::Put(put) => (put.table, &put.key),
+        Op::Put(put) | Op::Pair(put, _) => (put.table, &put.key),
         Op::Take(table, key) | Op::Remove(table, key, _) => (*table, key),
         Op::Replace(..) => return None, // the same record
     };
@@ -158,6 +160,13 @@ fn commit(state: &State, connection: &mut Connection, batch: &[Job]) -> rusqlite
 fn apply(transaction: &Transaction<'_>, op: &Op, version: &mut u64) -> rusqlite::Result<Done> {
     match op {
         Op::Put(put) => apply_put(transaction, put, version),
+        Op::Pair(put, with) => {
+            let done = apply_put(transaction, put, version)?;
+            if done.version.is_some() {
+                apply_put(transaction, with, version)?;
+            }
+            Ok(done)
+        }
         Op::Take(table, key) => {
             let row = reader::get(transaction, *table, key)?;
             if row.is_none() {

@@ -42,6 +42,8 @@ for_each_store! {
     what_a_store_could_not_take_is_refused,
     changes_are_told_here_and_elsewhere,
     many_are_written_at_once,
+    two_are_written_together_or_neither,
+    what_cannot_be_opened_hides_nothing_else,
     keys_rotate_under_writes_and_the_old_one_can_go,
     a_row_in_another_rows_place_does_not_open,
     what_was_written_is_there_after_opening_again,
@@ -293,6 +295,53 @@ async fn many_are_written_at_once(place: Place) {
     assert_eq!(page.len(), VAULT_LIST);
     let next = vault.get(Table::Grants, "many/0500").await.unwrap().unwrap();
     assert!(page.iter().all(|record| record.version != next.version));
+}
+
+async fn two_are_written_together_or_neither(place: Place) {
+    let vault = place.open(keys(&[1])).await;
+    let hour = Some(Duration::from_secs(3600));
+    let pair = async |expected: Expected, event: &str| {
+        let put = vault.sealed((Table::Grants, "a/1/2/github"), event.as_bytes(), None, expected).unwrap();
+        let with = vault.sealed((Table::Events, event), event.as_bytes(), hour, Expected::Any).unwrap();
+        vault.put_with(put, Some(with)).await.unwrap()
+    };
+    let mut changes = vault.changes();
+    let Written::Version(first) = pair(Expected::Absent, "a/one").await else { panic!("it was absent") };
+    told(&mut changes, &[Change::Row(Table::Grants, "a/1/2/github".to_owned())]).await;
+    assert_eq!(pair(Expected::Absent, "a/two").await, Written::Conflict);
+    assert_eq!(pair(Expected::Version(first + 100), "a/three").await, Written::Conflict);
+    let Written::Version(second) = pair(Expected::Version(first), "a/four").await else { panic!("it was this") };
+    assert!(second > first);
+    assert_eq!(text(&vault, Table::Grants, "a/1/2/github").await.as_deref(), Some("a/four"));
+    let events = vault.list(Table::Events, "a/", None, 10).await.unwrap();
+    let found: Vec<(&str, String)> = events.iter().map(|record| (record.key.as_str(), plain(record))).collect();
+    assert_eq!(found, [("a/four", "a/four".to_owned()), ("a/one", "a/one".to_owned())]);
+    assert!(events.iter().all(|record| record.expires.is_some()));
+    assert_eq!(vault.count(Table::Events, "").await.unwrap(), 2);
+    let versions: BTreeSet<u64> = events.iter().map(|record| record.version).chain([first, second]).collect();
+    assert_eq!(versions.len(), 4, "no version is given twice");
+}
+
+async fn what_cannot_be_opened_hides_nothing_else(place: Place) {
+    let vault = place.open(keys(&[1])).await;
+    let strange = place.open(keys(&[9])).await;
+    for number in 0..20 {
+        put(if number % 3 == 0 { &vault } else { &strange }, &format!("k{number:02}"), "x").await;
+    }
+    assert!(vault.list(Table::Grants, "", None, 100).await.is_err());
+    for page in [1, 2, 3, 5, 100] {
+        let mut found: Vec<String> = Vec::new();
+        loop {
+            let after = found.last().cloned();
+            let records = vault.list_readable(Table::Grants, "k", after.as_deref(), page).await.unwrap();
+            found.extend(records.iter().map(|record| record.key.clone()));
+            if records.len() < page {
+                break;
+            }
+        }
+        assert_eq!(found, ["k00", "k03", "k06", "k09", "k12", "k15", "k18"], "{page} at once");
+    }
+    assert!(vault.list_readable(Table::Grants, "", None, 0).await.unwrap().is_empty());
 }
 
 async fn keys_rotate_under_writes_and_the_old_one_can_go(place: Place) {
