@@ -1,6 +1,7 @@
 //! Grants on a real vault, with a token endpoint in the test: how often it is asked, by whom, and what everybody gets. Two `Grants` on one
 //! vault stand for two gateways that share a store.
 
+mod many;
 mod provided;
 
 use std::collections::BTreeMap;
