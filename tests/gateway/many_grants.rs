@@ -69,6 +69,11 @@ fn resealed(gateway: &Gateway) -> Option<u64> {
     event["records"].as_u64().or_else(|| event["fields"]["records"].as_u64())
 }
 
+/// What a gateway logged as wrong.
+fn complaints(gateway: &Gateway) -> Vec<String> {
+    gateway.log().lines().filter(|line| line.contains("ERROR") || line.contains("WARN")).map(str::to_owned).collect()
+}
+
 /// How many records are under each key, newest first.
 fn under_each_key(folder: &Path) -> Vec<u64> {
     let status = stock::vault(folder, "status");
@@ -97,6 +102,7 @@ async fn a_rotated_key(kind: Option<Kind>, count: usize) {
     let took = begun.elapsed();
     let records = within(Duration::from_secs(1), "all is sealed again", || resealed(&gateway)).await;
     let keys = under_each_key(gateway.folder.path());
+    let complaints: Vec<String> = gateways.iter().flat_map(|gateway| complaints(gateway)).collect();
     drop(other);
     // The old key is removed.
     scene.vault_keys = vec![NEXT_VAULT_KEY];
@@ -116,7 +122,7 @@ async fn a_rotated_key(kind: Option<Kind>, count: usize) {
         unreadable.len(),
         count.div_ceil(step)
     );
-    assert!(during.failed.is_empty() && during.requests > 10, "{:?}", during.failed.first());
+    assert!(during.failed.is_empty() && during.requests > 10, "{:?}\n{complaints:#?}", during.failed.first());
     assert!(keys[0] >= u64::try_from(count).unwrap() && keys[1] == 0, "{keys:?}");
     assert!(records >= u64::try_from(count).unwrap() && unreadable.is_empty(), "{:?}", unreadable.first());
 }
