@@ -43,6 +43,7 @@ use std::process::ExitCode;
 
 /// The program: reads its arguments, runs the command that they name, and returns its exit code.
 pub fn main() -> ExitCode {
+    secret::stay_out_of_core_files();
     // The only provider that is built in; named so that no other can take its place. An error says that it is there already.
     let _installed: Result<(), _> = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
     commands::main()

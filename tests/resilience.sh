@@ -1,16 +1,58 @@
 #!/usr/bin/env bash
-# Runs the tests that take long, one after the other, and prints a table of goal and figure. The answer is 1 if one failed.
+# Runs what takes long, one after the other, and prints a table of goal and figure: the stores' own trials many times over, a million
+# grants, and whole gateways that are killed, cut off and rotated. With words: only tests whose names contain one of them.
+# The answer is 1 if one failed.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 cargo="${CARGO:-cargo}"
 log="target/resilience.log"
 mkdir -p target
-"$cargo" test --test gateway -- --ignored --nocapture --test-threads=1 "$@" 2>&1 | tee "$log" | grep -E '^(figure: |test )' || true
+: > "$log"
+failed=0
+
+# part LIB|GATEWAY ORDINARY|IGNORED NAME..: the tests whose names contain one of these and, if the script was given words, one of those.
+part() {
+    local target=(--lib) which=() names=() pattern
+    [ "$1" = gateway ] && target=(--test gateway)
+    [ "$2" = ignored ] && which=(--ignored)
+    shift 2
+    pattern="$(IFS='|'; echo "$*")"
+    mapfile -t names < <("$cargo" test "${target[@]}" -- "${which[@]}" --list 2>/dev/null |
+        sed -n 's/: test$//p' | grep -E "$pattern" | grep -E "${words:-.}")
+    [ "${#names[@]}" -gt 0 ] || return 0
+    "$cargo" test "${target[@]}" -- "${which[@]}" --exact --nocapture --test-threads=1 "${names[@]}" 2>&1 |
+        tee -a "$log" | grep --line-buffered -E '^test |^(ok|FAILED)$|figure: |cases: '
+    [ "${PIPESTATUS[0]}" -eq 0 ] || failed=1
+}
+
+words="$(IFS='|'; echo "$*")"
+began=$SECONDS
+if ! "$cargo" test --lib --test gateway --no-run; then
+    exit 1
+fi
+
+export VAULT_KILLS=200 VAULT_KILLED=20 VAULT_STOPPED_SECONDS=30 GRANTS_READ=1000000
+part lib ordinary '^vault::trials::(crash|outage|full_disk)' '^grants::tests::many'
+VAULT_GRANTS=1000000 part lib ignored '^vault::trials::figures::of_(sqlite|postgresql)'
+VAULT_GRANTS=200000 part lib ignored '^vault::trials::figures::of_redis'
+part gateway ordinary '^tokens_fresh::a_hundred' '^issuers::(keys_that|ten_thousand)' '^internal::schemathesis' \
+    '^grants::no_secret' '^core_files'
+part gateway ignored '.'
+
+# A line "figure: GOAL | FIGURE" is a row; so is "cases: FIGURE", whose goal is the sentence that the test's name is.
 echo
-printf '%-96s | %s\n' "goal" "figure"
-printf '%s\n' "------------------------------------------------------------------------------------------------ | ------"
-sed -n 's/.*figure: \(.*\) | \(.*\)/\1\t\2/p' "$log" | while IFS=$'\t' read -r goal figure; do
-    printf '%-96s | %s\n' "$goal" "$figure"
-done
-grep -E '^test result' "$log" | tail -1
-! grep -qE '^test result: FAILED|error(\[|:)' "$log"
+printf '%-100s | %s\n' "goal" "figure"
+printf '%.0s-' {1..100}
+printf ' | ------\n'
+awk '
+    / \.\.\. / && /^test / { name = $2; sub(/^.*::/, "", name); gsub(/_/, " ", name) }
+    /figure: / { line = $0; sub(/^.*figure: /, "", line); at = index(line, " | ");
+                 printf "%-100s | %s\n", substr(line, 1, at - 1), substr(line, at + 3); next }
+    /cases: /  { line = $0; sub(/^.*cases: /, "", line); printf "%-100s | %s\n", name, line }
+    /FAILED$/ && !/result/ { printf "%-100s | FAILED\n", name }
+' "$log"
+printf '\n%s tests, %s failed, %s minutes\n' \
+    "$(sed -n 's/^test result.* \([0-9]*\) passed; \([0-9]*\) failed.*/\1 \2/p' "$log" | awk '{ all += $1 + $2 } END { print all + 0 }')" \
+    "$(sed -n 's/^test result.* \([0-9]*\) failed.*/\1/p' "$log" | awk '{ all += $1 } END { print all + 0 }')" \
+    "$(((SECONDS - began + 30) / 60))"
+exit "$failed"

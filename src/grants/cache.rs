@@ -200,6 +200,13 @@ impl Cache {
         &self.generations
     }
 
+    /// How many entries it has, once it has thrown out what is too much.
+    #[cfg(test)]
+    pub(super) fn entries(&self) -> u64 {
+        self.entries.run_pending_tasks();
+        self.entries.entry_count()
+    }
+
     /// A row changed.
     pub(super) fn forget(&self, key: &GrantKey) {
         // Who asks from now on must not join a lookup that began before.

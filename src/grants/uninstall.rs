@@ -142,13 +142,14 @@ impl Grants {
     /// dropped if the store did not take it at once: then it is tried for a while, but monday should tell it again.
     pub(crate) async fn uninstalled(&self, app: &str, account: i64, heard: oneshot::Sender<()>) {
         if self.on_uninstall(app) == OnUninstall::Keep {
-            return drop(heard.send(()));
+            let _told: Result<(), ()> = heard.send(());
+            return;
         }
         let now = self.now();
         tracing::info!(app, account, "uninstalled: its grants go unless it shows that it lives");
         let mark = Some(Mark { uninstalled: now, alive: now });
         if self.try_mark(app, account, mark).await {
-            drop(heard.send(()));
+            let _told: Result<(), ()> = heard.send(());
         } else {
             drop(heard);
             self.mark(app, account, mark).await;

@@ -22,6 +22,8 @@ mod clients;
 #[cfg(test)]
 mod commands;
 #[cfg(test)]
+mod core_files;
+#[cfg(test)]
 mod cors;
 #[cfg(test)]
 mod drain;
@@ -46,7 +48,11 @@ mod kinds;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod many_grants;
+#[cfg(test)]
 mod metrics;
+#[cfg(test)]
+mod outages;
 #[cfg(test)]
 mod paths;
 #[cfg(test)]

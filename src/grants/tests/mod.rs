@@ -2,6 +2,7 @@
 //! vault stand for two gateways that share a store.
 
 mod attacked;
+mod many;
 mod provided;
 
 use std::collections::BTreeMap;

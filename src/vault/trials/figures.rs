@@ -1,5 +1,5 @@
-//! How long it takes and how large it is. Not run with the tests: `cargo test --release --lib -- --ignored --nocapture vault::trials::figures`,
-//! with `VAULT_GRANTS` for how many.
+//! How long it takes and how large it is. Not run with the tests but by `make resilience`, or as
+//! `cargo test --release --lib -- --ignored --nocapture vault::trials::figures`, with `VAULT_GRANTS` for how many.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ fn key(index: u32) -> String {
 fn quantiles(mut all: Vec<Duration>) -> String {
     all.sort();
     let at = |share: usize| all.get(all.len() * share / 1000).copied().unwrap_or_default();
-    format!("p50 {:?}, p99 {:?}, p99.9 {:?}", at(500), at(990), at(999))
+    format!("p50 {:.1?}, p99 {:.1?}, p99.9 {:.1?}", at(500), at(990), at(999))
 }
 
 fn size(place: &Place) -> u64 {
@@ -52,14 +52,11 @@ fn figures(kind: Kind) {
         let count = times("VAULT_GRANTS", 20_000);
         let began = Instant::now();
         fill(&vault, count).await;
-        println!(
-            "{kind:?}: {count} grants in {:?}, {} bytes each on disk",
-            began.elapsed(),
-            (size(&place) - before) / u64::from(count)
-        );
-        let opening = Instant::now();
+        let filled = began.elapsed();
+        let each = (size(&place) - before) / u64::from(count);
+        let began = Instant::now();
         drop(place.open(keys(&[1])).await);
-        println!("{kind:?}: opened in {:?}", opening.elapsed());
+        let opened = began.elapsed();
         let mut looked = Vec::new();
         for turn in 0..5000_u32 {
             let key = key(turn.wrapping_mul(2_654_435_761) % count);
@@ -67,33 +64,45 @@ fn figures(kind: Kind) {
             assert!(vault.get(Table::Grants, &key).await.unwrap().is_some());
             looked.push(began.elapsed());
         }
-        println!("{kind:?}: lookup {}", quantiles(looked));
         let mut put = Vec::new();
         for turn in 0..500_u32 {
             let began = Instant::now();
             vault.put((Table::Grants, &key(turn)), PLAIN, None, Expected::Any).await.unwrap();
             put.push(began.elapsed());
         }
-        println!("{kind:?}: put, one after the other, {}", quantiles(put));
-        let began = Instant::now();
-        let hands: Vec<_> = (0..64_u32)
-            .map(|hand| {
-                let vault = vault.clone();
-                tokio::spawn(async move {
-                    for turn in 0..50 {
-                        vault.put((Table::Grants, &key(hand * 50 + turn)), PLAIN, None, Expected::Any).await.unwrap();
-                    }
-                })
-            })
-            .collect();
-        for hand in hands {
-            hand.await.unwrap();
-        }
-        println!("{kind:?}: 64 at once, {:.0} puts a second", 3200.0 / began.elapsed().as_secs_f64());
+        let rate = puts_at_once(&vault).await;
         let began = Instant::now();
         let counted = vault.count(Table::Grants, "").await.unwrap();
-        println!("{kind:?}: counted {counted} in {:?}", began.elapsed());
+        assert_eq!(counted, u64::from(count));
+        let goal = format!("figure: {count} grants in {kind:?}");
+        println!(
+            "{goal}: size | {each} bytes each on disk, written in {filled:.1?}, counted in {:.1?}",
+            began.elapsed()
+        );
+        println!("{goal}: the store is opened | {opened:.1?}");
+        println!("{goal}: lookup | {}", quantiles(looked));
+        println!("{goal}: put, one after the other | {}", quantiles(put));
+        println!("{goal}: 64 puts at once | {rate:.0} a second");
     });
+}
+
+/// How many are acknowledged in a second.
+async fn puts_at_once(vault: &Vault) -> f64 {
+    let began = Instant::now();
+    let hands: Vec<_> = (0..64_u32)
+        .map(|hand| {
+            let vault = vault.clone();
+            tokio::spawn(async move {
+                for turn in 0..50 {
+                    vault.put((Table::Grants, &key(hand * 50 + turn)), PLAIN, None, Expected::Any).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for hand in hands {
+        hand.await.unwrap();
+    }
+    3200.0 / began.elapsed().as_secs_f64()
 }
 
 #[test]

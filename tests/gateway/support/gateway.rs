@@ -196,11 +196,6 @@ impl Gateway {
         super::within(limit, "the gateway ends", || child.try_wait().unwrap()).await
     }
 
-    /// Its process.
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// From now on its clock is ahead by so many seconds (`Setup::movable_clock`).
     pub(crate) fn move_clock(&self, seconds: i64) {
         let clock = self.folder.path().join("clock");

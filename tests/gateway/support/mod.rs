@@ -18,6 +18,7 @@ pub(crate) mod relay;
 pub(crate) mod scene;
 pub(crate) mod setup;
 pub(crate) mod site;
+pub(crate) mod stock;
 pub(crate) mod stores;
 pub(crate) mod visitor;
 

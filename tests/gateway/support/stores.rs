@@ -23,6 +23,8 @@ pub(crate) enum Kind {
 /// A running one; killed when dropped.
 pub(crate) struct Store {
     kind: Kind,
+    /// More arguments of the server.
+    arguments: Vec<String>,
     child: Option<Child>,
     folder: TempDir,
     address: SocketAddr,
@@ -52,6 +54,11 @@ fn as_owner(program: &str) -> Command {
 impl Store {
     /// A new one, empty.
     pub(crate) fn start(kind: Kind) -> Self {
+        Self::start_with(kind, &[])
+    }
+
+    /// A new one whose server has more arguments, whenever it starts.
+    pub(crate) fn start_with(kind: Kind, arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         if kind == Kind::Postgres {
             if let Some((user, group)) = owner() {
@@ -66,7 +73,8 @@ impl Store {
                 .unwrap();
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         }
-        let mut store = Self { kind, child: None, folder, address: free_port(), words: Printed::default() };
+        let arguments = arguments.iter().map(|one| (*one).to_owned()).collect();
+        let mut store = Self { kind, arguments, child: None, folder, address: free_port(), words: Printed::default() };
         store.start_again();
         store
     }
@@ -103,6 +111,7 @@ impl Store {
             }
         };
         let mut child = command
+            .args(&self.arguments)
             .current_dir(folder)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -126,6 +135,19 @@ impl Store {
             signal(child.id(), if self.kind == Kind::Postgres { "QUIT" } else { "KILL" });
             child.wait().ok();
         }
+    }
+
+    /// Kills it and everything that belongs to it with signal 9.
+    pub(crate) fn die(&mut self) {
+        self.send("KILL");
+        if let Some(mut child) = self.child.take() {
+            child.wait().ok();
+        }
+    }
+
+    /// Where PostgreSQL's and Redis's files are.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.folder.path()
     }
 
     /// It does not answer any more, and keeps its connections.
