@@ -115,7 +115,7 @@ async fn a_rotated_key(kind: Option<Kind>, count: usize) {
     println!(
         "figure: the vault's key changed under load, {count} grants in {}: all sealed again, no failed request, readable without the old key | \
          {records} sealed in {took:.1?}, {} left under the old key, {} of {} requests failed, {} of {} unreadable afterwards",
-        kind.map_or("SQLite, one gateway".to_owned(), |kind| format!("{kind:?}, two gateways")),
+        kind.map_or_else(|| "SQLite, one gateway".to_owned(), |kind| format!("{kind:?}, two gateways")),
         keys[1],
         during.failed.len(),
         during.requests,
@@ -159,7 +159,7 @@ async fn a_large_vault(kind: Option<Kind>, count: usize) {
         scene.store = store.url();
     }
     let folder = tempfile::tempdir().unwrap();
-    let place = store.as_ref().map_or(folder.path(), Store::folder).to_owned();
+    let place = store.as_ref().map_or_else(|| folder.path(), Store::folder).to_owned();
     let before = size_of(&place);
     let imported = stock::import(&scene, folder.path(), count);
     let on_disk = size_of(&place).saturating_sub(before);
@@ -182,7 +182,7 @@ async fn a_large_vault(kind: Option<Kind>, count: usize) {
     println!(
         "figure: {count} grants in {}, a gateway over it | imported in {imported:.0?}, {} bytes each on disk, ready and a first request \
          after {started:.2?}, {} MiB then and {} MiB after 3000 users, a request p50 {:.2?} p99 {:.2?} (from memory p50 {:.2?} p99 {:.2?})",
-        kind.map_or("SQLite".to_owned(), |kind| format!("{kind:?}")),
+        kind.map_or_else(|| "SQLite".to_owned(), |kind| format!("{kind:?}")),
         on_disk / u64::try_from(count).unwrap(),
         idle >> 10,
         gateway.peak_memory() >> 10,

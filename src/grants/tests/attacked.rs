@@ -5,7 +5,7 @@ use super::*;
 use crate::oauth::provider::Connect;
 
 /// Lets the store take no event, or take them again.
-fn events_fail(bench: &Bench, how: &Breaks) {
+fn events_fail(bench: &Bench, how: Breaks) {
     let raw = rusqlite::Connection::open(bench.folder.path().join("vault.db")).unwrap();
     let sql = match how {
         Breaks::Now => {
@@ -40,18 +40,18 @@ async fn a_grant_and_the_event_that_tells_of_it_are_written_together_or_not_at_a
     let grants = telling(&bench, &[Arc::clone(&provider)]);
     let key = who(1).own("github");
     let events = async || bench.vault.count(Table::Events, "planner/").await.unwrap();
-    events_fail(&bench, &Breaks::Now);
+    events_fail(&bench, Breaks::Now);
     assert!(grants.keep(key.clone(), grant(3600)).await.is_err());
     assert_eq!(bench.kept(&key).await, None, "a grant of which nobody would be told");
-    events_fail(&bench, &Breaks::NoMore);
+    events_fail(&bench, Breaks::NoMore);
     grants.keep(key.clone(), grant(-60)).await.unwrap();
     assert_eq!(events().await, 1);
     assert_eq!(grants.fresh(&who(1), &provider).await.unwrap().access(), "a2");
     assert_eq!(events().await, 2, "renewed");
-    events_fail(&bench, &Breaks::Now);
+    events_fail(&bench, Breaks::Now);
     assert!(grants.take_back(&key, By::User(1)).await.is_err());
     assert_eq!(bench.kept(&key).await.unwrap().state, State::Ok);
-    events_fail(&bench, &Breaks::NoMore);
+    events_fail(&bench, Breaks::NoMore);
     assert!(grants.take_back(&key, By::User(1)).await.unwrap());
     assert_eq!(events().await, 3);
 }

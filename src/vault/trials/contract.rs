@@ -299,7 +299,7 @@ async fn many_are_written_at_once(place: Place) {
 
 async fn two_are_written_together_or_neither(place: Place) {
     let vault = place.open(keys(&[1])).await;
-    let hour = Some(Duration::from_secs(3600));
+    let hour = Some(Duration::from_hours(1));
     let pair = async |expected: Expected, event: &str| {
         let put = vault.sealed((Table::Grants, "a/1/2/github"), event.as_bytes(), None, expected).unwrap();
         let with = vault.sealed((Table::Events, event), event.as_bytes(), hour, Expected::Any).unwrap();
