@@ -180,14 +180,16 @@ fn a_store_is_one_that_keeps_and_is_not_shown() {
     }
     for (to, words) in [
         ("postgres://u:CANARY@127.0.0.1/d", "stands in the file itself"),
-        ("postgres://db.internal/d", "without TLS"),
-        ("postgresql://u:CANARY@10.0.0.1/d?sslmode=prefer", "without TLS"),
+        ("postgres://db.internal/d?sslmode=disable", "without TLS"),
+        ("postgresql://u:CANARY@10.0.0.1/d?sslmode=disable", "without TLS"),
         ("redis://cache.internal", "without TLS"),
     ] {
         warned(&WHOLE.replace(store, &format!("store = \"{to}\"")), words);
     }
     for to in [
         "sqlite:data/vault.db",
+        "postgres://db.internal/d",
+        "postgres://db.internal/d?sslmode=prefer",
         "postgres://db.internal/d?sslmode=verify-full",
         "rediss://cache.internal",
         "redis://[::1]",
