@@ -10,26 +10,26 @@ mkdir -p target
 : > "$log"
 failed=0
 
-# part LIB|GATEWAY ORDINARY|IGNORED NAME..: the tests whose names contain one of these and, if the script was given words, one of those.
+# part lib|gateway ordinary|ignored NAME..: the tests whose names contain one of these and, if the script was given words, one of those.
 part() {
-    local target=(--lib) which=() names=() pattern
-    [ "$1" = gateway ] && target=(--test gateway)
+    local program="${!1}" which=() names=() pattern
     [ "$2" = ignored ] && which=(--ignored)
     shift 2
     pattern="$(IFS='|'; echo "$*")"
-    mapfile -t names < <("$cargo" test "${target[@]}" -- "${which[@]}" --list 2>/dev/null |
+    mapfile -t names < <("$program" "${which[@]}" --list 2>/dev/null |
         sed -n 's/: test$//p' | grep -E "$pattern" | grep -E "${words:-.}")
     [ "${#names[@]}" -gt 0 ] || return 0
-    "$cargo" test "${target[@]}" -- "${which[@]}" --exact --nocapture --test-threads=1 "${names[@]}" 2>&1 |
+    "$program" "${which[@]}" --exact --nocapture --test-threads=1 "${names[@]}" 2>&1 |
         tee -a "$log" | grep --line-buffered -E '^test |^(ok|FAILED)$|figure: |cases: '
     [ "${PIPESTATUS[0]}" -eq 0 ] || failed=1
 }
 
 words="$(IFS='|'; echo "$*")"
 began=$SECONDS
-if ! "$cargo" test --lib --test gateway --no-run; then
-    exit 1
-fi
+# Built once, and then run by itself: two ways of calling cargo would build everything twice.
+built="$("$cargo" test --lib --test gateway --no-run 2>&1)" || { echo "$built"; exit 1; }
+lib="$(sed -n 's/.*Executable.*(\(.*\/monday_gateway-[0-9a-f]*\))$/\1/p' <<< "$built")"
+gateway="$(sed -n 's/.*Executable.*(\(.*\/gateway-[0-9a-f]*\))$/\1/p' <<< "$built")"
 
 export VAULT_KILLS=200 VAULT_KILLED=20 VAULT_STOPPED_SECONDS=30 GRANTS_READ=1000000
 part lib ordinary '^vault::trials::(crash|outage|full_disk)' '^grants::tests::many'
