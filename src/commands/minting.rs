@@ -7,7 +7,7 @@ use http::uri::PathAndQuery;
 use serde_json::Value;
 
 use crate::config::resolved::{App, Config};
-use crate::monday::kinds::{KINDS, Kind, TokenPlace};
+use crate::monday::kinds::{KINDS, Kind, SignedBy, TokenPlace};
 use crate::monday::mint::{self, LIFETIME, Mint};
 use crate::secret::Secret;
 
@@ -69,6 +69,11 @@ pub(crate) enum MintFault {
     /// A kind without tokens.
     #[error("requests of the kind `public` have no token")]
     Public,
+    /// A kind whose tokens are not monday's.
+    #[error(
+        "tokens of the kind `jwt` are their issuer's to make, with a key that the gateway does not have; `send --token` sends one"
+    )]
+    Issuer,
     /// `--claims` cannot be read.
     #[error("--claims is no JSON object")]
     Claims,
@@ -132,8 +137,10 @@ fn registered(config: &Config, called: Option<&Uri>) -> String {
 
 /// Makes the token for a request to `called`.
 pub(crate) fn mint(args: &MintArgs, config: &Config, called: Option<&Uri>, now: i64) -> Result<Minted, MintFault> {
-    if !args.kind.row().is_mondays() {
-        return Err(MintFault::Public);
+    match args.kind.row().signed_by {
+        SignedBy::Issuer => return Err(MintFault::Issuer),
+        SignedBy::Nobody => return Err(MintFault::Public),
+        SignedBy::Signing | SignedBy::Client | SignedBy::SigningThenClient => {}
     }
     let app = app(config, args.app.as_deref())?;
     let (secret, name) = secret(app, args.kind)?;
@@ -291,6 +298,7 @@ pub(crate) mod tests {
         assert!(fault(&["--app", "plan"], &config()).contains("it has: planner"));
         assert!(fault(&["--claims", "[1]"], &config()).contains("--claims"));
         assert!(fault(&["--kind", "public"], &config()).contains("no token"));
+        assert!(fault(&["--kind", "jwt"], &config()).contains("`jwt` are their issuer's to make"));
         let mut none = config();
         none.apps[0].signing_secrets.clear();
         assert!(fault(&[], &none).contains("signing_secret"));

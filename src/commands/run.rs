@@ -14,6 +14,7 @@ use tracing::level_filters::LevelFilter;
 
 use crate::clock::Clock;
 use crate::commands::FAILED;
+use crate::config::resolved::grants::InternalListen;
 use crate::config::resolved::{Config, Level, LogFormat};
 use crate::config::{self, Secrets};
 use crate::gateway::admin::{self, Shown};
@@ -85,7 +86,11 @@ fn serve(config: &Config) -> Result<Ended, RunFault> {
         let (stop, stopped) = watch::channel(());
         if let Some((listener, address)) = admin {
             tracing::info!(listener = "admin", %address, "listening");
-            let shown = Shown { metrics: Arc::clone(&gateway.metrics), readiness: gateway.readiness.clone() };
+            let shown = Shown {
+                metrics: Arc::clone(&gateway.metrics),
+                readiness: gateway.readiness.clone(),
+                vault: gateway.store(),
+            };
             let mut stopped = stopped.clone();
             tokio::spawn(async move {
                 let until = async move { drop(stopped.changed().await) };
@@ -94,8 +99,12 @@ fn serve(config: &Config) -> Result<Ended, RunFault> {
                 }
             });
         }
-        if let Some(address) = gateway.internal {
-            tracing::info!(listener = "internal", %address, "listening");
+        match (gateway.internal, config.internal.as_ref().map(|internal| &internal.listen)) {
+            (Some(address), _) => tracing::info!(listener = "internal", %address, "listening"),
+            (None, Some(InternalListen::Unix(path))) => {
+                tracing::info!(listener = "internal", address = format!("unix:{}", path.display()), "listening");
+            }
+            (None, _) => {}
         }
         for address in &gateway.addresses {
             tracing::info!(listener = "public", %address, "listening");

@@ -1,7 +1,7 @@
 //! What is wrong in gateway.toml, for the person who wrote it: `file:line:column`, the line underlined, why, and what would be
 //! right. Lines arrive here already masked (`mask`); nothing in this file has seen a secret.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use serde_json::{Value, json};
@@ -127,19 +127,30 @@ impl Mistakes {
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Mistake> {
         self.0.iter()
     }
-}
 
-impl fmt::Display for Mistakes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// As people read them, with their number and that of so many mistakes beside them, which were shown before.
+    pub(crate) fn told(&self, beside: usize) -> String {
+        let mut text = String::new();
         for mistake in self.0.iter().take(SHOWN_MAX) {
-            writeln!(f, "{mistake}\n")?;
+            let _written = writeln!(text, "{mistake}\n");
         }
         let mistakes = self.0.iter().filter(|mistake| mistake.severity == Severity::Mistake).count();
         let hidden = self.0.len().saturating_sub(SHOWN_MAX);
         if hidden > 0 {
-            write!(f, "{hidden} more are not shown; ")?;
+            let _written = write!(text, "{hidden} more are not shown; ");
         }
-        writeln!(f, "{mistakes} {} in all", if mistakes == 1 { "mistake" } else { "mistakes" })
+        text + &in_all(mistakes + beside)
+    }
+}
+
+/// The last line.
+pub(crate) fn in_all(mistakes: usize) -> String {
+    format!("{mistakes} {} in all\n", if mistakes == 1 { "mistake" } else { "mistakes" })
+}
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.told(0))
     }
 }
 

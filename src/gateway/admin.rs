@@ -18,7 +18,7 @@ use serde_json::{Map, Value, json};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::gateway::readiness::Readiness;
+use crate::gateway::readiness::{Readiness, StoreState};
 use crate::telemetry::metrics::Metrics;
 
 /// Connections at once. A scraper and two health checks need three.
@@ -46,6 +46,8 @@ pub(crate) struct Shown {
     pub(crate) metrics: Arc<Metrics>,
     /// `/readyz`.
     pub(crate) readiness: Readiness,
+    /// The vault in `/readyz`, if there is one.
+    pub(crate) vault: Option<StoreState>,
 }
 
 /// Answers until `shutdown` completes. Fails only when the socket cannot be used at all.
@@ -128,14 +130,15 @@ fn metrics(shown: &Shown) -> Response<Full<Bytes>> {
 fn readyz(shown: &Shown) -> Response<Full<Bytes>> {
     let readiness = &shown.readiness;
     let status = if readiness.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let body = json!({
-        "status": readiness.phase().name(),
-        "parts": {
-            "listeners": readiness.listeners(),
-            "workers": readiness.workers(),
-            "upstreams": upstreams(&shown.metrics),
-        },
+    let mut parts = json!({
+        "listeners": readiness.listeners(),
+        "workers": readiness.workers(),
+        "upstreams": upstreams(&shown.metrics),
     });
+    if let (Some(vault), Some(parts)) = (&shown.vault, parts.as_object_mut()) {
+        parts.insert("vault".to_owned(), json!({ "store": vault.kind, "reachable": vault.is_reachable() }));
+    }
+    let body = json!({ "status": readiness.phase().name(), "parts": parts });
     page(status, JSON_TYPE, format!("{body}\n"))
 }
 
@@ -172,7 +175,7 @@ mod tests {
     fn shown() -> Shown {
         let tables = Tables { kinds: &[], results: &[], reasons: &[], headers: &[], grants: &[] };
         let build = BuildInfo { version: "0", revision: "0" };
-        Shown { metrics: Metrics::new(1, build, tables).unwrap(), readiness: Readiness::default() }
+        Shown { metrics: Metrics::new(1, build, tables).unwrap(), readiness: Readiness::default(), vault: None }
     }
 
     /// Runs the listener while `talk` does.
@@ -217,7 +220,8 @@ mod tests {
 
     #[test]
     fn readyz_follows_the_phases_and_shows_the_parts() {
-        let shown = shown();
+        let store = StoreState::new("sqlite");
+        let shown = Shown { vault: Some(store.clone()), ..shown() };
         let readiness = shown.readiness.clone();
         let server = shown.metrics.server("backend", "http://127.0.0.1:1");
         server.down();
@@ -225,13 +229,18 @@ mod tests {
             assert!(get(address, "/readyz").await.starts_with("HTTP/1.1 503 "));
             let _parts = (readiness.listening(), readiness.working());
             readiness.ready();
+            let unreachable = get(address, "/readyz").await;
+            assert!(unreachable.starts_with("HTTP/1.1 200 OK\r\n"), "{unreachable}");
+            assert!(unreachable.contains(r#""vault":{"reachable":false,"store":"sqlite"}"#), "{unreachable}");
+            store.up();
             let ready = get(address, "/readyz").await;
             assert!(ready.starts_with("HTTP/1.1 200 OK\r\n"), "{ready}");
             let body: Value = serde_json::from_str(ready.split_once("\r\n\r\n").unwrap().1).unwrap();
             let expected = json!({
                 "status": "ready",
                 "parts": {
-                    "listeners": 1, "workers": 1, "upstreams": { "backend": { "http://127.0.0.1:1": "down" } }
+                    "listeners": 1, "workers": 1, "upstreams": { "backend": { "http://127.0.0.1:1": "down" } },
+                    "vault": { "store": "sqlite", "reachable": true },
                 },
             });
             assert_eq!(body, expected);

@@ -20,7 +20,7 @@ use crate::gateway::internal::Api;
 use crate::gateway::internal::listen::{Bound, ListenFault};
 use crate::gateway::listener::{BindFault, Door, Listener, Loads};
 use crate::gateway::pages;
-use crate::gateway::readiness::Readiness;
+use crate::gateway::readiness::{Readiness, StoreState};
 use crate::gateway::worker::{self, Order, Start};
 #[cfg(test)]
 use crate::grants::Grants;
@@ -181,6 +181,11 @@ impl Gateway {
             0 => Drained::Clean,
             left => Drained::Cut(left),
         }
+    }
+
+    /// The vault's store, for `/readyz`.
+    pub(crate) fn store(&self) -> Option<StoreState> {
+        self.granting.store.clone()
     }
 
     /// The grants, once the vault is open.

@@ -14,6 +14,7 @@ use crate::config::resolved::Config;
 use crate::config::resolved::grants::{OnUninstall, VaultSettings};
 use crate::gateway::assemble::StartFault;
 use crate::gateway::control::Control;
+use crate::gateway::readiness::StoreState;
 use crate::grants::cache::Generations;
 use crate::grants::journal::{Journal, JournalFault, Opening};
 use crate::grants::port::{self, Port};
@@ -25,12 +26,16 @@ use crate::oauth::web::Web;
 use crate::seal::{KeyRing, SealFault};
 use crate::snapshot::served::providers;
 use crate::telemetry::metrics::Metrics;
-use crate::vault::{Vault, VaultFault};
+use crate::vault::{Table, Vault, VaultFault};
 
 /// How long a start waits for the store; after that it goes on without.
 const FIRST_ATTEMPT: Duration = Duration::from_secs(5);
 /// Between two later attempts.
 const ATTEMPT_PAUSE: Duration = Duration::from_secs(1);
+/// Between two looks at the store, for `/readyz`.
+const LOOK_PAUSE: Duration = Duration::from_secs(2);
+/// The record that is looked for, and that nobody writes.
+const LOOKED_FOR: &str = "readyz";
 
 /// What the control plane has of grants.
 #[derive(Debug)]
@@ -39,6 +44,8 @@ pub(crate) struct Granting {
     pub(crate) port: Option<Port>,
     /// The grants, once the store is open.
     pub(crate) grants: watch::Receiver<Option<Grants>>,
+    /// The store, for `/readyz`; none without a vault.
+    pub(crate) store: Option<StoreState>,
     tasks: JoinSet<()>,
 }
 
@@ -63,6 +70,7 @@ pub(crate) enum GrantingFault {
 #[derive(Debug)]
 struct Making {
     settings: VaultSettings,
+    store: StoreState,
     keys: KeyRing,
     web: Web,
     clock: Clock,
@@ -81,7 +89,7 @@ impl Granting {
         (metrics, clock): (&Arc<Metrics>, &Clock),
     ) -> Result<Self, StartFault> {
         let Some(settings) = &config.vault else {
-            return Ok(Self { port: None, grants: watch::channel(None).1, tasks: JoinSet::new() });
+            return Ok(Self { port: None, grants: watch::channel(None).1, store: None, tasks: JoinSet::new() });
         };
         let making = Making::new(config, settings, (metrics, clock))?;
         // The store's tasks live where it is opened.
@@ -91,11 +99,13 @@ impl Granting {
     async fn begin(making: Making) -> Result<Self, GrantingFault> {
         let (tell, grants) = watch::channel(None);
         let mut tasks = JoinSet::new();
+        let store = making.store.clone();
         let (port, questions) = port::open(Arc::clone(&making.generations), Arc::clone(&making.marks));
         tasks.spawn(port::serve(questions, grants.clone()));
         match tokio::time::timeout(FIRST_ATTEMPT, making.open()).await {
             Ok(Ok(vault)) => {
                 tasks.spawn(vault.clone().keep_sealed());
+                tasks.spawn(look(vault.clone(), store.clone()));
                 run(making.grants(vault)?, &making.web, &tell, &mut tasks);
             }
             Ok(Err(fault)) if !is_unreachable(&fault) => return Err(fault),
@@ -108,7 +118,7 @@ impl Granting {
                 tasks.spawn(open_later(making, tell));
             }
         }
-        Ok(Self { port: Some(port), grants, tasks })
+        Ok(Self { port: Some(port), grants, store: Some(store), tasks })
     }
 
     /// Ends the tasks, after the refreshes that are under way: a provider that has given a new token out gives it once.
@@ -138,6 +148,19 @@ fn run(grants: Grants, web: &Web, tell: &watch::Sender<Option<Grants>>, tasks: &
     tell.send_replace(Some(grants));
 }
 
+/// Asks the store now and then whether it is there: `/readyz` says what it said, and waits for nothing.
+#[expect(clippy::infinite_loop, reason = "ends with its task")]
+async fn look(vault: Vault, state: StoreState) {
+    loop {
+        let answer = vault.get(Table::Leases, LOOKED_FOR).await;
+        match answer {
+            Err(VaultFault::Unreachable(_)) => state.down(),
+            Ok(_) | Err(_) => state.up(),
+        }
+        tokio::time::sleep(LOOK_PAUSE).await;
+    }
+}
+
 /// Tries until the store is there.
 async fn open_later(making: Making, tell: watch::Sender<Option<Grants>>) {
     let mut tasks = JoinSet::new();
@@ -146,6 +169,7 @@ async fn open_later(making: Making, tell: watch::Sender<Option<Grants>>) {
         match making.open().await.and_then(|vault| Ok((vault.clone(), making.grants(vault)?))) {
             Ok((vault, grants)) => {
                 tracing::info!("the vault is open");
+                tasks.spawn(look(vault.clone(), making.store.clone()));
                 tasks.spawn(vault.keep_sealed());
                 run(grants, &making.web, &tell, &mut tasks);
                 break;
@@ -177,6 +201,7 @@ impl Making {
             config.apps.iter().filter_map(|app| Some((app.name.clone(), app.authorization.as_ref()?.events.clone()?)));
         Ok(Self {
             settings: settings.clone(),
+            store: StoreState::new(settings.store.kind()),
             keys: KeyRing::new(&settings.keys)?,
             web: Web::new(None)?,
             clock: clock.clone(),

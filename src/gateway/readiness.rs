@@ -1,9 +1,9 @@
 //! Whether this gateway should be sent requests, for whoever balances over several.
-//! The workers and whoever runs them write; `/readyz` reads. Parts that every gateway shares (backends, later the vault)
-//! are shown beside it and never make it unready: they would take all gateways out at once.
+//! The workers and whoever runs them write; `/readyz` reads. Parts that every gateway shares (backends, the
+//! vault) are shown beside it and never make it unready: they would take all gateways out at once.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 
 /// Where the process stands. It only goes forward.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +87,36 @@ impl Readiness {
     /// Whether requests should come: there is a snapshot, a listener and a worker, and no drain.
     pub(crate) fn is_ready(&self) -> bool {
         self.phase() == Phase::Ready && self.listeners() > 0 && self.workers() > 0
+    }
+}
+
+/// The vault's store, as it was when it was asked last; at first one that nobody has reached. A clone is the same state.
+#[derive(Clone, Debug)]
+pub(crate) struct StoreState {
+    /// `sqlite`, `postgres` or `redis`.
+    pub(crate) kind: &'static str,
+    reachable: Arc<AtomicBool>,
+}
+
+impl StoreState {
+    /// That of a store of this kind.
+    pub(crate) fn new(kind: &'static str) -> Self {
+        Self { kind, reachable: Arc::default() }
+    }
+
+    /// It was asked, and answered.
+    pub(crate) fn up(&self) {
+        self.reachable.store(true, Ordering::Release);
+    }
+
+    /// It was asked, and did not answer.
+    pub(crate) fn down(&self) {
+        self.reachable.store(false, Ordering::Release);
+    }
+
+    /// Whether it answered last time.
+    pub(crate) fn is_reachable(&self) -> bool {
+        self.reachable.load(Ordering::Acquire)
     }
 }
 

@@ -153,6 +153,10 @@ impl Grants {
         }
         let given = grant.refresh.as_deref().map_or(Given::Access(&grant.access), Given::Refresh);
         if let Err(fault) = token::revoke(&self.0.discovery, provider, given).await {
+            if fault.is_unheard() {
+                tracing::debug!(%fault, app = key.app, account = key.account, "the provider is not told");
+                return;
+            }
             tracing::warn!(%fault, app = key.app, account = key.account, "not taken back at the provider");
         }
     }

@@ -73,7 +73,7 @@ impl Issued {
             let came = found.audience.first().map(|came| came.chars().take(AUDIENCE_SHOWN).collect());
             return Err(IssuedFlaw::Audience(came.unwrap_or_default()));
         }
-        if found.satisfied.iter().any(|satisfied| !satisfied) {
+        if !rules.required.is_empty() && !has_required(&payload, rules) {
             return Err(IssuedFlaw::Required);
         }
         let (account, user) = (found.account, found.user);
@@ -103,16 +103,11 @@ struct Found<'p> {
     issued_at: Option<i64>,
     account: Option<Box<str>>,
     user: Option<Box<str>>,
-    /// In the order of the required claims.
-    satisfied: Vec<bool>,
 }
 
 impl<'p> Found<'p> {
     /// Takes in one member that is not `aud`.
     fn take<E: Error>(&mut self, name: &str, value: Value<'p>, rules: &Rules) -> Result<(), E> {
-        for ((required, wanted), satisfied) in rules.required.iter().zip(&mut self.satisfied) {
-            *satisfied |= required == name && agrees(&value, wanted.as_deref());
-        }
         if rules.account.as_deref() == Some(name) {
             self.account = words(&value);
         }
@@ -131,11 +126,41 @@ impl<'p> Found<'p> {
     }
 }
 
-/// Whether a claim is there at all, or has the wanted value.
-fn agrees(value: &Value<'_>, wanted: Option<&str>) -> bool {
-    match wanted {
-        None => *value != Value::Null,
-        Some(wanted) => words(value).is_some_and(|words| *words == *wanted),
+/// Whether the claims that must be there are, in a payload that was read strictly before.
+fn has_required(payload: &[u8], rules: &Rules) -> bool {
+    let Ok(claims) = serde_json::from_slice::<serde_json::Value>(payload) else { return false };
+    rules.required.iter().all(|(name, wanted)| has(&claims, name, wanted.as_deref()))
+}
+
+/// Whether a claim is there, and says what is wanted.
+pub(crate) fn has(claims: &serde_json::Value, name: &str, wanted: Option<&str>) -> bool {
+    match (claims.get(name), wanted) {
+        (None | Some(serde_json::Value::Null), _) => false,
+        (Some(_), None) => true,
+        (Some(value), Some(wanted)) => agrees(name, value, wanted),
+    }
+}
+
+/// Whether a claim says what is wanted: a text, a number or a flag as a whole, a list with one of its members. `scope` is a list in one text
+/// (RFC 8693, section 4.2), and so is what is wanted of it.
+fn agrees(name: &str, value: &serde_json::Value, wanted: &str) -> bool {
+    let is_scope = name == "scope";
+    let said: Vec<Cow<'_, str>> = match value {
+        serde_json::Value::Array(members) => members.iter().filter_map(scalar).collect(),
+        serde_json::Value::String(text) if is_scope => text.split(' ').map(Cow::Borrowed).collect(),
+        value => scalar(value).into_iter().collect(),
+    };
+    let says = |wanted: &str| said.iter().any(|said| *said == wanted);
+    if is_scope { wanted.split(' ').all(says) } else { says(wanted) }
+}
+
+/// A text, an integer or a flag, as a header would say it.
+fn scalar(value: &serde_json::Value) -> Option<Cow<'_, str>> {
+    match value {
+        serde_json::Value::String(text) => Some(Cow::Borrowed(text)),
+        serde_json::Value::Bool(flag) => Some(Cow::Owned(flag.to_string())),
+        serde_json::Value::Number(number) if !number.is_f64() => Some(Cow::Owned(number.to_string())),
+        _ => None,
     }
 }
 
@@ -170,7 +195,7 @@ impl<'de> Visitor<'de> for Top<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let inside = Walk { depth: JSON_DEPTH - 1 };
         let mut names = Names::default();
-        let mut found = Found { satisfied: vec![false; self.0.required.len()], ..Found::default() };
+        let mut found = Found::default();
         while let Some(name) = names.next(&mut map)? {
             match name.as_ref() {
                 "aud" => found.audience = map.next_value_seed(Audience(inside))?,

@@ -27,7 +27,8 @@ pub(crate) struct Token<'t> {
 /// What a header says about the key.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Header {
-    alg: String,
+    /// One of those that a key may have.
+    pub(crate) alg: String,
     /// The key's name.
     pub(crate) kid: Option<String>,
 }

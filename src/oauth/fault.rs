@@ -110,6 +110,11 @@ impl TokenFault {
     pub(crate) fn is_final(&self) -> bool {
         matches!(&self.0.flaw, TokenFlaw::Refused(refusal) if refusal.remedy() == Remedy::Consent)
     }
+
+    /// Whether the provider has no endpoint to be told at: nothing went wrong, and nothing can be done.
+    pub(crate) fn is_unheard(&self) -> bool {
+        matches!(self.0.flaw, TokenFlaw::NoOauth | TokenFlaw::NoEndpoint(_))
+    }
 }
 
 impl TokenFlaw {

@@ -94,6 +94,28 @@ fn check_names_every_mistake_at_once_with_its_place() {
 }
 
 #[test]
+fn check_counts_mistakes_in_other_files_too() {
+    let folder = folder_with(&Setup::standard("http://127.0.0.1:3000"));
+    let file = folder.path().join("gateway.toml");
+    let right = std::fs::read_to_string(&file).unwrap();
+    std::fs::create_dir(folder.path().join("words")).unwrap();
+    std::fs::write(folder.path().join("words/de.toml"), "nonsense = \"x\"\n").unwrap();
+    let total = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        let output = run(&["check"], folder.path());
+        assert_eq!(output.status.code(), Some(1), "{}", words(&output));
+        words(&output)
+    };
+    let bad = format!("{right}\n[pages]\nwords = \"words\"\n");
+    let all = total(&bad);
+    assert!(all.ends_with("1 mistake in all\n"), "{all}");
+    let all = total(&format!(
+        "{bad}[upstreams.unset]\nservers = [\"http://127.0.0.1:1\"]\nsigning_secret = {{ env = \"UNSET_HERE\" }}\n"
+    ));
+    assert!(all.ends_with("2 mistakes in all\n"), "{all}");
+}
+
+#[test]
 fn r19_a_file_that_is_no_toml_is_refused_without_a_panic() {
     let folder = tempfile::tempdir().unwrap();
     for text in [

@@ -137,3 +137,19 @@ fn is_count(line: &str) -> bool {
     let is_cases = line.starts_with(|first: char| first.is_ascii_digit()) && line.contains(" generated");
     is_cases || ["Selected:", "Tested:"].iter().any(|word| line.starts_with(word))
 }
+
+#[tokio::test]
+async fn a_unix_socket_is_told_at_start_and_the_vault_is_shown_in_readyz() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("internal.sock");
+    let mut scene = scene();
+    scene.tables = scene.tables.replace("127.0.0.1:0", &format!("unix:{}", socket.display()));
+    let gateway = scene.start();
+    assert!(gateway.log().contains(&format!("unix:{}", socket.display())), "{}", gateway.log());
+    let is_shown =
+        async || gateway.ask_admin("/readyz").await.text().contains(r#""vault":{"reachable":true,"store":"sqlite"}"#);
+    let deadline = std::time::Instant::now() + crate::support::SOON;
+    while !is_shown().await {
+        assert!(std::time::Instant::now() < deadline, "{}", gateway.ask_admin("/readyz").await.text());
+    }
+}

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Output;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::gateway::binary;
 
@@ -149,12 +149,20 @@ fn tokens_that_a_team_has_become_grants_that_are_listed_shown_and_taken_back() {
     assert!(shown.contains("gho_********") && shown.contains("repo"), "{shown}");
     assert_eq!(folder.json(&["show", "planner/7/9/github"])["state"], "ok");
     assert!(folder.refused(&["show", "planner/7/999/github"]).contains("no grant"));
+    assert!(folder.refused(&["show", "nonsense"]).contains("is no app/account/user/provider"));
 
     assert!(folder.vault(&["revoke", "planner/7/9/github"]).contains("1 grant taken back"));
-    assert_eq!(folder.json(&["show", "planner/7/9/github"])["state"], "revoked");
+    let revoked = folder.json(&["show", "planner/7/9/github"]);
+    assert_eq!(revoked["state"], "revoked");
+    assert!(folder.vault(&["show", "planner/7/9/github"]).contains("asked for      none\n"));
+    let again = folder.json(&["revoke", "--all", "planner/7/9/"]);
+    assert_eq!((&again["revoked"], &again["revoked_before"]), (&json!([]), &json!(["planner/7/9/github"])));
     assert!(folder.refused(&["revoke", "planner/7/999/github"]).contains("no grant planner/7/999/github"));
     assert!(folder.vault(&["revoke", "--all", "--purge", "planner/7/1"]).contains("32 grants taken back"));
     assert_eq!(folder.json(&["status"])["records"]["grants"], 88);
+    let purged = folder.json(&["revoke", "--all", "--purge", "planner/7/9/"]);
+    assert_eq!((&purged["revoked"], &purged["revoked_before"]), (&json!([]), &json!(["planner/7/9/github"])));
+    assert!(folder.vault(&["revoke", "--all", "--purge", "planner/7/9/"]).starts_with("0 grants taken back"));
     let audit = fs::read_to_string(folder.path().join("audit.log")).unwrap();
     assert_eq!(
         audit.lines().filter(|line| line.contains("revoked") && line.contains("operator")).count(),

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::commands::check::files::{BadFile, bad_files};
 use crate::commands::effective::effective;
 use crate::commands::register::{Registration, registrations};
+use crate::config::mistake::in_all;
 use crate::config::resolved::{Config, Route};
 use crate::config::units::duration_text;
 use crate::config::{Loaded, Mistakes, Secrets, load};
@@ -47,9 +48,9 @@ pub(crate) fn run(path: &Path, args: Args) -> ExitCode {
     let bad_text: String = bad.iter().map(BadFile::to_text).collect();
     match (&checked, args.json) {
         (Ok(loaded), false) if bad.is_empty() => print!("{}", summary(path, loaded, args)),
-        (Ok(_), false) => eprint!("{bad_text}"),
+        (Ok(_), false) => eprint!("{bad_text}{}", in_all(bad.len())),
         (Ok(loaded), true) => println!("{:#}", summary_json(loaded, &bad, args)),
-        (Err(mistakes), false) => eprint!("{bad_text}{mistakes}"),
+        (Err(mistakes), false) => eprint!("{bad_text}{}", mistakes.told(bad.len())),
         (Err(mistakes), true) => println!("{:#}", mistakes_json(mistakes, &bad)),
     }
     if checked.is_ok() && bad.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }

@@ -1,5 +1,6 @@
 //! `monday-gateway explain`: why the gateway decides as it does. One file a subject.
 
+mod issued;
 pub(crate) mod token;
 pub(crate) mod url;
 

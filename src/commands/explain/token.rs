@@ -11,12 +11,13 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::clock::Clock;
+use crate::commands::explain::issued;
 use crate::commands::minting::{self, MintFault};
 use crate::config::resolved::{App, Config};
 use crate::jwt::{Compact, Key};
 use crate::limits::TOKEN_BYTES;
 use crate::monday::claims::{Claims, ClaimsFlaw};
-use crate::monday::kinds::{KINDS, Kind, Row, Shape, TokenPlace};
+use crate::monday::kinds::{KINDS, Kind, Shape, TokenPlace};
 use crate::pipeline::refusal::{Refusal, Unauthorized};
 use crate::pipeline::reply::detail::log_detail;
 use crate::pipeline::verify::{Asked, judge};
@@ -25,7 +26,7 @@ use crate::snapshot::build::app_keys;
 /// Say why a token is accepted, or not.
 ///
 /// Reads the token from the command line, or from standard input if there is none, with or without `Bearer `. It is not sent
-/// anywhere. Without --kind, all kinds are tried.
+/// anywhere; for an issuer's token, the issuer's keys are fetched. Without --kind, all kinds are tried.
 #[derive(Debug, Args)]
 pub(crate) struct ExplainTokenArgs {
     /// The token; standard input if absent or `-`.
@@ -45,16 +46,27 @@ pub(crate) struct ExplainTokenArgs {
 }
 
 /// One thing that was looked at.
-struct Step {
-    what: &'static str,
-    good: bool,
-    says: String,
+pub(super) struct Step {
+    pub(super) what: &'static str,
+    pub(super) good: bool,
+    pub(super) says: String,
+}
+
+/// What a kind, or one issuer of its tokens, says.
+pub(super) struct Verdict {
+    pub(super) kind: &'static str,
+    /// Its table's name.
+    pub(super) issuer: Option<String>,
+    /// The metrics' label.
+    pub(super) result: &'static str,
+    /// Why it is refused.
+    pub(super) refused: Option<String>,
 }
 
 /// Everything that there is to say.
-struct Explanation {
-    steps: Vec<Step>,
-    verdicts: Vec<(&'static Row, Result<(), Unauthorized>)>,
+pub(super) struct Explanation {
+    pub(super) steps: Vec<Step>,
+    pub(super) verdicts: Vec<Verdict>,
 }
 
 /// Runs the command; 0 when the kind, or any kind, accepts the token.
@@ -67,7 +79,7 @@ pub(crate) fn run(args: &ExplainTokenArgs, config: &Config) -> ExitCode {
     let explained = explain(args, config, token.trim(), Clock::system().unix_seconds());
     match explained {
         Ok(explained) => {
-            let accepted = explained.verdicts.iter().any(|(_, verdict)| verdict.is_ok());
+            let accepted = explained.verdicts.iter().any(|verdict| verdict.refused.is_none());
             print!("{}", if args.json { explained.to_json() } else { explained.to_text() });
             if accepted { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
@@ -87,12 +99,18 @@ fn from_stdin() -> String {
     }
 }
 
-fn explain(args: &ExplainTokenArgs, config: &Config, token: &str, now: i64) -> Result<Explanation, MintFault> {
-    let app = minting::app(config, args.app.as_deref())?;
+fn explain(args: &ExplainTokenArgs, config: &Config, token: &str, now: i64) -> Result<Explanation, String> {
+    if args.kind == Some(Kind::Public) {
+        return Err(MintFault::Public.to_string());
+    }
+    let app = minting::app(config, args.app.as_deref()).map_err(|fault| fault.to_string())?;
     let bare = match token.split_once([' ', '\t']) {
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("bearer") => rest.trim_start(),
         _ => token,
     };
+    if args.kind == Some(Kind::Jwt) || args.kind.is_none() && issued::is_issued(bare, config) {
+        return issued::explain(bare, config, app, now);
+    }
     let mut steps = Vec::new();
     let claims = read(bare, config, app, &mut steps);
     if let Some(claims) = &claims {
@@ -113,6 +131,7 @@ fn explain(args: &ExplainTokenArgs, config: &Config, token: &str, now: i64) -> R
     for step in steps.iter_mut().filter(|step| step.what == "aud") {
         step.good = !elsewhere;
     }
+    let verdicts = verdicts.into_iter().map(|(row, judged)| Verdict::new(row.name, judged)).collect();
     Ok(Explanation { steps, verdicts })
 }
 
@@ -172,19 +191,7 @@ fn signature(compact: &Compact<'_>, config: &Config, app: &App) -> Step {
 
 /// What the claims say, each on its own; `judged` decides.
 fn explain_claims(claims: &Value, config: &Config, app: &App, now: i64, steps: &mut Vec<Step>) {
-    let leeway = i64::try_from(app.leeway.as_secs()).unwrap_or(i64::MAX);
-    let time = |name: &str| claims.get(name).and_then(Value::as_i64);
-    if let Some(exp) = time("exp") {
-        let good = now < exp.saturating_add(leeway);
-        steps.push(Step { what: "exp", good, says: format!("{} (leeway {leeway} s)", when(exp, now)) });
-    }
-    for name in ["nbf", "iat"] {
-        if let Some(from) = time(name) {
-            let good = now.saturating_add(leeway) >= from;
-            let doubt = if good { "" } else { ": is this machine's clock right?" };
-            steps.push(Step { what: name_of(name), good, says: format!("{}{doubt}", when(from, now)) });
-        }
-    }
+    explain_times(claims, app, now, steps);
     if let Some(aud) = claims.get("aud") {
         let expected: Vec<_> =
             config.server.public_urls.iter().map(|url| format!("{}{}", url.origin(), url.path)).collect();
@@ -205,6 +212,23 @@ fn explain_claims(claims: &Value, config: &Config, app: &App, now: i64, steps: &
             let good = own.is_null() || own == *named;
             let own = if own.is_null() { "not in gateway.toml".to_owned() } else { own.to_string() };
             steps.push(Step { what: name_of(name), good, says: format!("{named}; the app's: {own}") });
+        }
+    }
+}
+
+/// `exp`, `nbf` and `iat`.
+pub(super) fn explain_times(claims: &Value, app: &App, now: i64, steps: &mut Vec<Step>) {
+    let leeway = i64::try_from(app.leeway.as_secs()).unwrap_or(i64::MAX);
+    let time = |name: &str| claims.get(name).and_then(Value::as_i64);
+    if let Some(exp) = time("exp") {
+        let good = now < exp.saturating_add(leeway);
+        steps.push(Step { what: "exp", good, says: format!("{} (leeway {leeway} s)", when(exp, now)) });
+    }
+    for name in ["nbf", "iat"] {
+        if let Some(from) = time(name) {
+            let good = now.saturating_add(leeway) >= from;
+            let doubt = if good { "" } else { ": is this machine's clock right?" };
+            steps.push(Step { what: name_of(name), good, says: format!("{}{doubt}", when(from, now)) });
         }
     }
 }
@@ -241,39 +265,48 @@ fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
-fn words(why: &Unauthorized) -> String {
+pub(super) fn words(why: &Unauthorized) -> String {
     log_detail(&Refusal::Unauthorized(why.clone())).to_string()
 }
 
+impl Verdict {
+    /// A kind's.
+    pub(super) fn new(kind: &'static str, judged: Result<(), Unauthorized>) -> Self {
+        let result = judged.as_ref().map_or_else(Unauthorized::label, |()| "ok");
+        Self { kind, issuer: None, result, refused: judged.err().map(|why| words(&why)) }
+    }
+}
+
 impl Explanation {
-    fn to_text(&self) -> String {
+    pub(super) fn to_text(&self) -> String {
         let mut text = String::new();
         for step in &self.steps {
             let mark = if step.good { "ok " } else { "NO " };
             let _written = writeln!(text, "{mark} {:<14} {}", step.what, printable(&step.says));
         }
         text.push('\n');
-        for (row, verdict) in &self.verdicts {
-            let says = match verdict {
-                Ok(()) => "accepted".to_owned(),
-                Err(why) => format!("refused: {}", words(why)),
-            };
-            let _written = writeln!(text, "{:<18} {says}", row.name);
+        for Verdict { kind, issuer, refused, .. } in &self.verdicts {
+            let says = refused.as_ref().map_or_else(|| "accepted".to_owned(), |why| format!("refused: {why}"));
+            let by = issuer.as_ref().map_or_else(|| (*kind).to_owned(), |name| format!("{kind}, {name}"));
+            let _written = writeln!(text, "{by:<18} {}", printable(&says));
         }
         text
     }
 
-    fn to_json(&self) -> String {
+    pub(super) fn to_json(&self) -> String {
         let steps: Vec<_> =
             self.steps.iter().map(|step| json!({ "what": step.what, "ok": step.good, "says": step.says })).collect();
         let kinds: Vec<_> = self
             .verdicts
             .iter()
-            .map(|(row, verdict)| match verdict {
-                Ok(()) => json!({ "kind": row.name, "accepted": true, "result": "ok" }),
-                Err(why) => {
-                    json!({ "kind": row.name, "accepted": false, "result": why.label(), "says": words(why) })
+            .map(|Verdict { kind, issuer, result, refused }| {
+                let mut told = json!({ "kind": kind, "accepted": refused.is_none(), "result": result });
+                for (name, value) in [("issuer", issuer), ("says", refused)] {
+                    if let (Some(value), Some(told)) = (value, told.as_object_mut()) {
+                        told.insert(name.to_owned(), json!(value));
+                    }
                 }
+                told
             })
             .collect();
         format!("{}\n", json!({ "steps": steps, "kinds": kinds }))

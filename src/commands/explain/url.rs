@@ -9,15 +9,16 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::commands::explain::url::Fit::{OtherHost, OtherMethod, OtherPath, Suits};
-use crate::config::resolved::{Config, Pattern, Route, UpstreamServer};
+use crate::config::resolved::grants::Issuer;
+use crate::config::resolved::{Config, Pattern, PublicUrl, Route, UpstreamServer};
 use crate::config::units::{duration_text, size_text};
-use crate::monday::kinds::{Shape, SignedBy, TokenPlace};
+use crate::monday::kinds::{Kind, Shape, SignedBy, TokenPlace, VIEW_IN_HEADER};
 use crate::pipeline::guard::{host, path};
 use crate::pipeline::refusal::Refusal;
 use crate::pipeline::reply::facts::facts;
 use crate::snapshot::build;
 use crate::snapshot::index::{Entry, Found, Index};
-use crate::snapshot::served::served;
+use crate::snapshot::served::{NO_UPSTREAM, served};
 
 /// Which route a URL takes, and why.
 ///
@@ -43,7 +44,10 @@ pub(crate) struct ExplainUrlArgs {
 /// What was asked about, cut into its parts.
 #[derive(Debug, PartialEq, Eq)]
 struct Asked {
+    /// What routes are found by.
     host: String,
+    /// Likewise with the port, as it was said.
+    authority: String,
     path: String,
     query: Option<String>,
 }
@@ -112,9 +116,10 @@ fn answer<'c>(method: &'c Method, url: &str, config: &'c Config) -> Result<Answe
 impl Asked {
     /// Cuts a URL at its own delimiters; nothing is decoded or put right, since the gateway does not either.
     fn read(url: &str, config: &Config) -> Result<Self, String> {
-        let own_host = config.server.public_urls.first().map_or("localhost", |url| url.host.as_str());
+        let own = config.server.public_urls.first().map_or_else(|| "//localhost".to_owned(), PublicUrl::origin);
+        let own_authority = own.split_once("//").map_or("localhost", |(_scheme, authority)| authority);
         let (authority, target) = match url.split_once("://") {
-            _ if url.starts_with('/') => (own_host, url),
+            _ if url.starts_with('/') => (own_authority, url),
             Some(("http" | "https", rest)) => rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len())),
             _ => return Err("the URL must be http://..., https://..., or a path that begins with a slash".to_owned()),
         };
@@ -123,7 +128,8 @@ impl Asked {
         let target = target.split_once('#').map_or(target, |(target, _fragment)| target);
         let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
         let path = if path.is_empty() { "/" } else { path };
-        Ok(Self { host: host.name.to_ascii_lowercase(), path: path.to_owned(), query: query.map(str::to_owned) })
+        let (host, authority) = (host.name.to_ascii_lowercase(), authority.to_ascii_lowercase());
+        Ok(Self { host, authority, path: path.to_owned(), query: query.map(str::to_owned) })
     }
 }
 
@@ -174,15 +180,15 @@ fn fit(route: &Route, method: &Method, asked: &Asked) -> Fit {
 
 impl Answer<'_> {
     fn to_text(&self) -> String {
-        let Asked { host, path, .. } = &self.asked;
+        let Asked { authority, path, .. } = &self.asked;
         let mut text = String::new();
         match &self.way {
             Way::Refused { status, reason, why } => {
                 let _written =
-                    writeln!(text, "{} {host}{path} is refused with {status} ({reason}): {why}.", self.method);
+                    writeln!(text, "{} {authority}{path} is refused with {status} ({reason}): {why}.", self.method);
             }
             Way::Route(route) => {
-                let _written = writeln!(text, "{} {host}{path} takes the route `{}`.\n", self.method, route.name);
+                let _written = writeln!(text, "{} {authority}{path} takes the route `{}`.\n", self.method, route.name);
                 for (name, why) in self.decided(route) {
                     let _written = writeln!(text, "  {name:8} {why}");
                 }
@@ -309,26 +315,17 @@ impl Answer<'_> {
 
 /// What a request on this route must have, and the status without it.
 fn needs(route: &Route, config: &Config) -> Vec<(u16, String)> {
-    let row = route.kind.row();
-    let mut needs = Vec::new();
-    let app = route.app.and_then(|at| config.apps.get(at));
-    if let (Some(place), Some(secret), Some(app)) = (place(row.token), secret(row.signed_by), app) {
-        let shape = match row.shape {
-            Shape::Flat => "with accountId and userId, and without backToUrl",
-            Shape::DatOrFlat => "with account and user ids, under dat or flat, and without backToUrl",
-            Shape::FlatWithBackToUrl => "with accountId, userId and backToUrl",
-            Shape::Configured | Shape::None => "",
-        };
-        needs.push((
-            401,
-            format!("one token, {place}, signed with {secret} of [apps.{}], not expired, {shape}", app.name),
-        ));
-    }
+    let mut needs: Vec<(u16, String)> = token(route, config).map(|token| (401, token)).into_iter().collect();
     let allow = &route.allow;
     let rules = [(allow.no_guests, "no guest"), (allow.no_view_only, "no viewer"), (allow.admin_only, "an admin")];
     needs.extend(rules.iter().filter(|(applies, _)| *applies).map(|(_, who)| (403, format!("a caller who is {who}"))));
     if !allow.accounts.is_empty() {
         needs.push((403, "a caller of one of allow.accounts".to_owned()));
+    }
+    if !route.require.is_empty() {
+        let into =
+            if route.kind == Kind::Authorization { "; without one a browser is sent into the flow by 303" } else { "" };
+        needs.push((403, format!("a usable grant at each of: {}{into}", required(route))));
     }
     if route.cors.is_some() {
         needs.push((403, "a listed Origin, if it is a WebSocket handshake".to_owned()));
@@ -342,8 +339,62 @@ fn needs(route: &Route, config: &Config) -> Vec<(u16, String)> {
             config.server.limits.headers
         ),
     ));
-    needs.push((504, format!("a backend that answers within {}", duration_text(route.timeout))));
+    if let Some(issuer) = route.issuer.and_then(|at| config.issuers.get(at)) {
+        needs.push((503, format!("a usable key of [issuers.{}], fetched at most six hours ago", issuer.name)));
+    }
+    if !route.require.is_empty() {
+        needs.push((
+            503,
+            format!("a store that answers, and {} where a token must be refreshed first", required(route)),
+        ));
+    }
+    if config.upstreams.get(route.upstream).is_some() {
+        needs.push((504, format!("a backend that answers within {}", duration_text(route.timeout))));
+    } else {
+        needs.push((503, format!("a page that is ready within {}", duration_text(route.timeout))));
+    }
     needs
+}
+
+/// The token that it must have, if any.
+fn token(route: &Route, config: &Config) -> Option<String> {
+    let row = if route.upstream == NO_UPSTREAM && route.kind == Kind::View {
+        // The only such page: it makes links.
+        &VIEW_IN_HEADER
+    } else {
+        route.kind.row()
+    };
+    let place = place(row.token)?;
+    if let Some(issuer) = route.issuer.and_then(|at| config.issuers.get(at)) {
+        return Some(issued(&place, issuer));
+    }
+    let (secret, app) = (secret(row.signed_by)?, config.apps.get(route.app?)?);
+    let shape = match row.shape {
+        Shape::Flat => "with accountId and userId, and without backToUrl",
+        Shape::DatOrFlat => "with account and user ids, under dat or flat, and without backToUrl",
+        Shape::FlatWithBackToUrl => "with accountId, userId and backToUrl",
+        Shape::Configured | Shape::None => "",
+    };
+    Some(format!("one token, {place}, signed with {secret} of [apps.{}], not expired, {shape}", app.name))
+}
+
+/// The token of an issuer.
+fn issued(place: &str, issuer: &Issuer) -> String {
+    let Issuer { name, issuer, audience, required, .. } = issuer;
+    let mut text =
+        format!("one token, {place}, signed with a key of [issuers.{name}], not expired, with iss {issuer} and aud ");
+    text.push_str(&audience.join(" or "));
+    for (claim, wanted) in required {
+        let _written = match wanted {
+            Some(wanted) => write!(text, ", and {claim} {wanted}"),
+            None => write!(text, ", and any {claim}"),
+        };
+    }
+    text
+}
+
+fn required(route: &Route) -> String {
+    route.require.iter().map(|provider| provider.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 fn place(place: TokenPlace) -> Option<String> {
@@ -484,7 +535,32 @@ mod tests {
         ] {
             let explained = answer(&method, url, &config).unwrap();
             assert_eq!(explained.to_json()["decided"]["kind"], kind, "{url}");
-            assert!(explained.to_text().contains("the gateway answers by itself"), "{}", explained.to_text());
+            let text = explained.to_text();
+            assert!(text.contains("the gateway answers by itself") && !text.contains("a backend that"), "{text}");
+            assert!(!text.contains("sessionToken"), "a link is asked for with a token in the field only: {text}");
+        }
+    }
+
+    #[test]
+    fn a_token_of_an_issuer_and_a_grant_that_is_required_are_told() {
+        let whole = include_str!("../../config/whole.toml");
+        let config = load_text("gateway.toml", whole, Path::new("/"), Secrets::Assume)
+            .unwrap_or_else(|mistakes| panic!("{mistakes}"))
+            .config;
+        let told = |url: &str| answer(&Method::POST, url, &config).unwrap().to_text();
+        let clients = told("http://127.0.0.1:8443/clients/x");
+        for words in [
+            "POST 127.0.0.1:8443/clients/x takes",
+            "401  one token, in Authorization",
+            "a key of [issuers.own], not expired, with iss https://login.example.com and aud https://api.example.com",
+            "and scope orders, and any tenant",
+            "503  a usable key of [issuers.own]",
+        ] {
+            assert!(clients.contains(words), "{words}:\n{clients}");
+        }
+        let actions = told("https://gw.example.com/planner/actions/create");
+        for words in ["403  a usable grant at each of: ", "503  a store that answers"] {
+            assert!(actions.contains(words), "{words}:\n{actions}");
         }
     }
 

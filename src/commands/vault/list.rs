@@ -102,6 +102,16 @@ pub(super) fn read(record: &Record) -> Result<(GrantKey, Grant), VaultFault> {
     key.zip(grant).ok_or_else(|| VaultFault::Refused(format!("{}: not what a gateway writes", record.key)))
 }
 
+/// The key of a grant that somebody has typed.
+pub(super) fn named(grant: &str) -> Result<GrantKey, CommandFault> {
+    let wrong = || {
+        format!(
+            "`{grant}` is no app/account/user/provider, as in planner/1825529/4012689/github; `-` for a user is the account's own"
+        )
+    };
+    GrantKey::of_row(grant).ok_or_else(|| CommandFault::words(wrong()))
+}
+
 /// Its name in answers and filters.
 pub(super) const fn state_name(state: State) -> &'static str {
     match state {
@@ -118,7 +128,9 @@ pub(super) fn moment(unix_seconds: i64) -> String {
 
 fn line(key: &GrantKey, grant: &Grant) -> String {
     let ends = grant.expires.map(|at| format!(", token until {}", moment(at))).unwrap_or_default();
-    format!("{}  {}, since {}{ends}\n", key.row(), state_name(grant.state), moment(grant.granted_at))
+    // Of what has ended, `renewed_at` is when.
+    let since = if grant.state == State::Ok { grant.granted_at } else { grant.renewed_at };
+    format!("{}  {}, since {}{ends}\n", key.row(), state_name(grant.state), moment(since))
 }
 
 /// Without tokens.
@@ -137,4 +149,19 @@ pub(super) fn shown(key: &GrantKey, grant: &Grant) -> Value {
         "granted_by": grant.granted_by,
         "refreshable": grant.refresh.is_some(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grant_that_was_taken_back_is_so_since_then() {
+        let record = r#"{"state":"ok","access":"x","granted_at":1800000000,"renewed_at":1800003600}"#;
+        let grant: Grant = serde_json::from_str(record).unwrap();
+        let key = named("planner/1/2/github").unwrap();
+        assert_eq!(line(&key, &grant), "planner/1/2/github  ok, since 2027-01-15T08:00:00Z\n");
+        let revoked = grant.revoked(1_800_007_200);
+        assert_eq!(line(&key, &revoked), "planner/1/2/github  revoked, since 2027-01-15T10:00:00Z\n");
+    }
 }

@@ -8,12 +8,12 @@ use clap::Args;
 use serde_json::json;
 
 use crate::clock::Clock;
-use crate::commands::vault::list::read;
+use crate::commands::vault::list::{named, read};
 use crate::commands::vault::{Answer, CommandFault, counted};
 use crate::config::resolved::Config;
 use crate::config::resolved::grants::VaultSettings;
 use crate::grants::journal::{By, Happening, Journal, Opening, What};
-use crate::grants::record::{GrantKey, State};
+use crate::grants::record::State;
 use crate::limits::VAULT_LIST;
 use crate::vault::{Expected, Table, Vault, Written};
 
@@ -59,15 +59,16 @@ pub(crate) async fn run(
             rows.push(name.clone());
         }
     }
-    let (mut revoked, mut missing) = (Vec::new(), Vec::new());
+    let (mut revoked, mut before, mut missing) = (Vec::new(), Vec::new(), Vec::new());
     for row in rows {
-        let key = GrantKey::of_row(&row)
-            .ok_or_else(|| CommandFault::words(format!("{row} is no app/account/user/provider")))?;
-        if take_back(args, vault, &row).await? {
-            journal.note(Happening { what: What::Revoked, key: &key, by: By::Operator }).await?;
-            revoked.push(row);
-        } else {
-            missing.push(row);
+        let key = named(&row)?;
+        match take_back(args, vault, &row).await? {
+            Taken::Back => {
+                journal.note(Happening { what: What::Revoked, key: &key, by: By::Operator }).await?;
+                revoked.push(row);
+            }
+            Taken::Before => before.push(row),
+            Taken::Missing => missing.push(row),
         }
     }
     let mut text = String::new();
@@ -75,7 +76,11 @@ pub(crate) async fn run(
         let _written = writeln!(text, "no grant {row}");
     }
     let _written = writeln!(text, "{} taken back", counted(revoked.len() as u64, "grant"));
-    let json = json!({ "revoked": revoked, "missing": missing });
+    if !before.is_empty() {
+        let forgotten = if args.purge { ", and forgotten now" } else { "" };
+        let _written = writeln!(text, "{} taken back before{forgotten}", counted(before.len() as u64, "grant"));
+    }
+    let json = json!({ "revoked": revoked, "revoked_before": before, "missing": missing });
     Ok(Answer { text, json, is_whole: missing.is_empty() })
 }
 
@@ -92,27 +97,37 @@ async fn below(vault: &Vault, prefix: &str) -> Result<Vec<String>, CommandFault>
     }
 }
 
-/// Marks it, or removes it. False if there is none.
-async fn take_back(args: &RevokeArgs, vault: &Vault, row: &str) -> Result<bool, CommandFault> {
+/// What became of one.
+enum Taken {
+    /// It was usable, or could be refreshed or connected again.
+    Back,
+    /// It had been taken back already.
+    Before,
+    /// There is none.
+    Missing,
+}
+
+/// Marks it, or removes it.
+async fn take_back(args: &RevokeArgs, vault: &Vault, row: &str) -> Result<Taken, CommandFault> {
     for _ in 0..TRIES {
-        let Some(record) = vault.get(Table::Grants, row).await? else { return Ok(false) };
+        let Some(record) = vault.get(Table::Grants, row).await? else { return Ok(Taken::Missing) };
         let expected = Expected::Version(record.version);
+        let grant = read(&record);
+        let is_over = grant.as_ref().is_ok_and(|(_, grant)| grant.state == State::Revoked);
+        let taken = if is_over { Taken::Before } else { Taken::Back };
         if args.purge {
             if vault.remove(Table::Grants, row, expected).await? {
-                return Ok(true);
+                return Ok(taken);
             }
             continue;
         }
-        let (_, mut grant) = read(&record)?;
-        if grant.state == State::Revoked {
-            return Ok(true);
+        if is_over {
+            return Ok(taken);
         }
-        grant.state = State::Revoked;
-        (grant.access, grant.refresh) = (String::new(), None);
-        grant.values.clear();
+        let grant = grant?.1.revoked(Clock::system().unix_seconds());
         let plain = serde_json::to_vec(&grant).map_err(|fault| CommandFault::words(fault.to_string()))?;
         if let Written::Version(_) = vault.put((Table::Grants, row), &plain, None, expected).await? {
-            return Ok(true);
+            return Ok(taken);
         }
     }
     Err(CommandFault::words(format!("{row}: somebody else keeps writing it; try again")))

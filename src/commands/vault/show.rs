@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::commands::vault::list::{moment, read, shown, state_name};
+use crate::commands::vault::list::{moment, named, read, shown, state_name};
 use crate::commands::vault::{Answer, CommandFault};
+use crate::grants::record::State;
 use crate::vault::{Table, Vault};
 
 /// Show one grant, its tokens masked.
@@ -22,6 +23,7 @@ pub(crate) struct ShowArgs {
 }
 
 pub(crate) async fn run(args: &ShowArgs, vault: &Vault) -> Result<Answer, CommandFault> {
+    named(&args.grant)?;
     let record = vault.get(Table::Grants, &args.grant).await?;
     let record = record.ok_or_else(|| CommandFault::words(format!("no grant {}", args.grant)))?;
     let (key, grant) = read(&record)?;
@@ -43,10 +45,10 @@ pub(crate) async fn run(args: &ShowArgs, vault: &Vault) -> Result<Answer, Comman
     told("access token", masked(&grant.access));
     told("refresh token", grant.refresh.as_deref().map_or_else(|| "none".to_owned(), masked));
     told("token ends", grant.expires.map_or_else(|| "never, as far as is known".to_owned(), moment));
-    told("scopes", grant.scopes.join(" "));
-    told("asked for", grant.asked.join(" "));
+    told("scopes", listed(&grant.scopes));
+    told("asked for", listed(&grant.asked));
     told("granted", moment(grant.granted_at));
-    told("renewed", moment(grant.renewed_at));
+    told(if grant.state == State::Ok { "renewed" } else { "ended" }, moment(grant.renewed_at));
     if let Some(by) = grant.granted_by {
         told("connected by", format!("user {by}"));
     }
@@ -54,6 +56,10 @@ pub(crate) async fn run(args: &ShowArgs, vault: &Vault) -> Result<Answer, Comman
         told("also has", values.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(" "));
     }
     Ok(Answer { text, json, is_whole: true })
+}
+
+fn listed(scopes: &[String]) -> String {
+    if scopes.is_empty() { "none".to_owned() } else { scopes.join(" ") }
 }
 
 /// How it begins, if that leaves enough unsaid, and how long it is.

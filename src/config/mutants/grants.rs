@@ -224,6 +224,30 @@ fn a_vaults_key_is_32_bytes_in_base64() {
 }
 
 #[test]
+fn a_file_without_routes_is_right_where_pages_or_the_internal_api_are_served() {
+    let file = |more: &str| {
+        format!(
+            "[server]\nlisten = \"127.0.0.1:8443\"\npublic_url = \"https://gw.example.com\"\n[apps.planner]\n\
+            client_id = \"x\"\nclient_secret = \"CANARY-{pad}\"\nsigning_secret = \"CANARY+{pad}\"\n\
+            [upstreams.backend]\nservers = [\"http://127.0.0.1:3000\"]\nsigning_secret = \"CANARY/{pad}\"\n{more}",
+            pad = "0".repeat(32)
+        )
+    };
+    let vault = format!("[vault]\nstore = \"sqlite:v.db\"\nkeys = [\"{}\"]\n", "A".repeat(43));
+    let authorization = "[apps.planner.authorization]\npath = \"/authorize\"\n";
+    let internal = "[internal.clients.one]\nkey = \"CANARY-0123456789-0123456789-0123456789\"\napps = [\"planner\"]\n\
+        grants = [\"monday\"]\n";
+    for more in [
+        format!("{authorization}status_url = \"http://127.0.0.1:3000/status\"\nupstream = \"backend\"\n"),
+        format!("{authorization}grants = [\"monday\"]\n{vault}"),
+        format!("{vault}{internal}"),
+    ] {
+        assert!(read(&file(&more)).unwrap_or_else(|mistakes| panic!("{mistakes}")).config.routes.is_empty(), "{more}");
+    }
+    refused(&file(&vault), 1, "there is no route");
+}
+
+#[test]
 fn an_issuer_is_named_to_the_byte_and_only_where_its_tokens_come() {
     mutant("issuer = \"https://login.example.com\"", "issuer = \"http://login.example.com\"", "is http");
     mutant("issuer = \"https://login.example.com\"", "issuer = \"https://login.example.com?x\"", "has no query");
@@ -236,6 +260,13 @@ fn an_issuer_is_named_to_the_byte_and_only_where_its_tokens_come() {
     mutant("issuer = \"own\"", "issuer = \"owm\"", "did you mean `own`");
     refused(&WHOLE.replace("issuer = \"own\"\n", ""), line_of(WHOLE, "path = \"/clients") - 1, "`issuer` is missing");
     before(ROUTE, "issuer = \"own\"", "are monday's, and no issuer's");
+    let clients = "path = \"/clients/{*rest}\"\napp = \"planner\"\n";
+    let nobodys = WHOLE.replace(clients, "path = \"/clients/{*rest}\"\n");
+    refused(
+        &nobodys,
+        line_of(WHOLE, "path = \"/clients") - 1,
+        "grants, `leeway` and metrics of these requests are an app's",
+    );
     let unused = WHOLE.replace("kind = \"jwt\"\nissuer = \"own\"", "kind = \"action\"");
     warned(&unused, "no route uses issuer `own`");
 }

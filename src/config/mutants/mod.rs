@@ -283,8 +283,6 @@ fn routes_that_no_request_can_match_or_two_would_are_refused() {
     refused(&tie, WHOLE.lines().count() + 4, "the same requests");
     let same_name = WHOLE.replace(ROUTE, &format!("{ROUTE}\nname = \"api\""));
     refused(&same_name, line_of(WHOLE, ROUTE) + 1, "the same name");
-    let none = &WHOLE[..WHOLE.find("[[routes]]").unwrap()];
-    refused(none, 1, "no route");
     mutant("strip_prefix = \"/planner\"", "strip_prefix = \"/plan\"", "does not begin");
     mutant("strip_prefix = \"/planner\"", "strip_prefix = \"planner\"", "does not begin");
     mutant("strip_prefix = \"/planner\"", "strip_prefix = \"/planner/api/{board}\"", "does not begin");

@@ -37,6 +37,8 @@ pub(crate) fn routes(around: &Around<'_>, sheet: &mut Sheet<'_>) -> Option<Vec<R
     let file = around.file;
     let written = match file.routes.optional()? {
         Some(routes) if !routes.is.0.is_empty() => &routes.is.0,
+        // Pages and the internal API are served without one.
+        Some(_) | None if has_other_use(file) => return Some(Vec::new()),
         Some(_) | None => {
             let right = "add a [[routes]] table with path, app, kind and upstream";
             return sheet.absent(
@@ -49,6 +51,13 @@ pub(crate) fn routes(around: &Around<'_>, sheet: &mut Sheet<'_>) -> Option<Vec<R
     let routes: Vec<Option<Route>> =
         written.iter().map(|route| Reading { around, file, route }.resolve(sheet)).collect();
     routes.into_iter().collect()
+}
+
+/// Whether the gateway answers anything besides routes: an Authorization URL, or the internal API.
+fn has_other_use(file: &written::File) -> bool {
+    let apps = file.apps.given().map_or(&[][..], |apps| apps.is.0.as_slice());
+    let has_pages = |app: &Field<written::App>| app.given().is_some_and(|app| !app.is.authorization.is_absent());
+    !file.internal.is_absent() || apps.iter().any(|(_, app)| has_pages(app))
 }
 
 /// One route and the file around it.
@@ -203,6 +212,11 @@ impl Reading<'_> {
         let Some(name) = self.route.is.app.optional()? else {
             return match kind {
                 Some(Kind::Public) => Some(None),
+                Some(Kind::Jwt) => sheet.absent(
+                    self.route.place,
+                    "`app` is missing here: X-Monday-App, grants, `leeway` and metrics of these requests are an app's",
+                    "add app = \"NAME\"; its secrets are not needed for the tokens of an issuer",
+                ),
                 Some(_) => sheet.absent(
                     self.route.place,
                     "`app` is missing here: whose secret would verify the token?",

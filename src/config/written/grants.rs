@@ -15,7 +15,7 @@ table! {
         path: ServedPath = required,
         /// What a user must have granted, asked for in this order: "monday", and providers by name.
         grants: Many<String>,
-        /// Where `backToUrl` may lead: hosts, or "*.suffix"; always https.
+        /// Where `backToUrl` may lead: hosts, or "*.suffix", and for tests "localhost:PORT" or "127.0.0.1:PORT"; always https.
         back_to: OneOrMany<String> = ["*.monday.com"],
         /// How the gateway learns who is in the browser: "monday" (its consent step), or "confirm" for an app that asks for no monday
         /// grant.
@@ -33,7 +33,7 @@ table! {
 }
 
 table! {
-    /// Where the backend hears of grants: created, renewed, lost, revoked. Signed as Standard Webhooks.
+    /// Where the backend hears of grants: created, renewed, lost, ending, revoked. Signed as Standard Webhooks.
     Events {
         /// POST goes here.
         url: Endpoint = required,
@@ -67,7 +67,7 @@ table! {
         account: String,
         /// The claim that makes `X-Monday-User-Id`; none is made without.
         user: String,
-        /// Claims that a token must have: with this text, or `true` for any value.
+        /// Claims that a token must have: with this text, or `true` for any value. Of a list one member is compared, of `scope` each word.
         require: Named<ClaimTest>,
     }
     later {}

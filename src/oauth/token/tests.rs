@@ -123,6 +123,7 @@ async fn monday_of_both_generations_is_asked_as_it_documents() {
         assert_eq!(got.json("client_id").as_deref(), Some("monday-client"));
         let revoked = revoke(&fakes::discovery(), &provider, Given::Refresh("r")).await;
         assert_eq!(revoked.is_ok(), generation == MondayGeneration::V21);
+        assert!(revoked.map_or_else(|fault| fault.is_unheard(), |()| true));
     }
     for (status, body) in [(400, ""), (401, "{}"), (400, r#"{"error":"invalid_grant"}"#), (401, "<html>")] {
         let fake = Fake::saying(status, body).await;

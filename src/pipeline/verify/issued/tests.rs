@@ -170,7 +170,7 @@ fn claims_are_held_to_the_issuer_s_table() {
     run(async {
         let pair = Pair::new("k", Algorithm::EdDSA);
         let stage = Stage::new(&Site::new(&[&pair]), rules());
-        let cases: [(&str, Value, &str); 27] = [
+        let cases: [(&str, Value, &str); 30] = [
             ("iss", json!("https://login.example.com/"), "wrong_app"),
             ("iss", json!("https://evil.example"), "wrong_app"),
             ("iss", json!(null), "malformed"),
@@ -191,9 +191,12 @@ fn claims_are_held_to_the_issuer_s_table() {
             ("nbf", json!("0"), "malformed"),
             ("iat", json!(NOW + 3600), "not_yet_valid"),
             ("plan", json!("free"), "wrong_kind"),
-            ("plan", json!(["pro"]), "wrong_kind"),
+            ("plan", json!(["pro"]), "ok"),
             ("scope", json!(null), "wrong_kind"),
             ("scope", json!(["any", "thing"]), "ok"),
+            ("plan", json!(["free", "pro"]), "ok"),
+            ("plan", json!(["free"]), "wrong_kind"),
+            ("plan", json!("free pro"), "wrong_kind"),
             ("org_id", json!("acme"), "ok"),
             ("org_id", json!({}), "ok"),
             ("uid", json!(1.5), "ok"),
@@ -214,6 +217,29 @@ fn claims_are_held_to_the_issuer_s_table() {
         ] {
             let token = pair.sign(&changed(|claims| drop(claims.as_object_mut().unwrap().remove(name))));
             assert_eq!(stage.label(&token).await, label, "without {name}");
+        }
+    });
+}
+
+#[test]
+fn a_required_scope_is_one_word_of_those_that_were_granted() {
+    run(async {
+        let pair = Pair::new("k", Algorithm::EdDSA);
+        let site = Site::new(&[&pair]);
+        for (wanted, scope, label) in [
+            ("orders", json!("orders"), "ok"),
+            ("orders", json!("read orders write"), "ok"),
+            ("orders", json!(["read", "orders"]), "ok"),
+            ("orders read", json!("read write orders"), "ok"),
+            ("orders read", json!("orders"), "wrong_kind"),
+            ("orders", json!("orders:read reorders"), "wrong_kind"),
+            ("orders", json!({ "orders": "orders" }), "wrong_kind"),
+            ("orders", json!(""), "wrong_kind"),
+        ] {
+            let required = vec![("scope".to_owned(), Some(wanted.to_owned()))];
+            let stage = Stage::new(&site, Rules { required, ..rules() });
+            let token = pair.sign(&changed(|claims| claims["scope"] = scope.clone()));
+            assert_eq!(stage.label(&token).await, label, "{wanted}: {scope}");
         }
     });
 }
