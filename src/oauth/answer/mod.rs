@@ -128,6 +128,9 @@ fn refusal(status: StatusCode, root: &Value, sent: &[&str]) -> Option<Refusal> {
         "/category",
         "/code",
     ]);
+    // A provider that echoes what it was sent must not have it shown as its code.
+    let quotes = |code: &String| sent.iter().any(|secret| secret.len() >= 4 && code.contains(secret));
+    let code = |text: &str| code(text).filter(|code| !quotes(code));
     let words = texts(&["/error_description", "/message", "/error/message", "/errorMessage", "/error_message"]);
     Some(Refusal {
         status: status.as_u16(),

@@ -96,6 +96,14 @@ fn busy_is_neither_final_nor_a_mistake() {
     }
 }
 
+#[test]
+fn an_error_code_that_quotes_what_was_sent_is_not_told() {
+    let mut provider = fakes::provider("https://id.example/authorize");
+    let asked = Asked { at: 0, refresh: None, sent: &["secret"] };
+    let found = tokens(&answer(400, br#"{"error":"bad_secret_2"}"#), fakes::client(&mut provider), asked);
+    assert!(!format!("{found:?}").contains("secret"), "{found:?}");
+}
+
 proptest! {
     #[test]
     fn no_bytes_panic_and_no_token_is_unfit_for_a_field(status in 100u16..600, body in proptest::collection::vec(any::<u8>(), 0..200)) {
